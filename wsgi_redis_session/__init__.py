@@ -1,0 +1,31 @@
+"""Server-side sessions in Redis for any WSGI application."""
+
+from .config import MISSING
+from .config import SessionConfig
+from .errors import ConfigurationError
+from .errors import HeadersAlreadySent
+from .errors import NotSerializable
+from .errors import SessionError
+from .errors import SessionTooLarge
+from .errors import SessionUnavailable
+from .events import SessionEvent
+from .manager import SessionManager
+from .middleware import get_session
+from .middleware import SessionMiddleware
+from .session import Session
+
+__all__ = [
+    "MISSING",
+    "ConfigurationError",
+    "HeadersAlreadySent",
+    "NotSerializable",
+    "Session",
+    "SessionConfig",
+    "SessionError",
+    "SessionEvent",
+    "SessionManager",
+    "SessionMiddleware",
+    "SessionTooLarge",
+    "SessionUnavailable",
+    "get_session",
+]

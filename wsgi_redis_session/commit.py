@@ -1,0 +1,298 @@
+"""What becomes of a session at the end of a request, before the browser knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .config import MISSING
+from .config import OnConflict
+from .errors import SessionTooLarge
+from .errors import SessionUnavailable
+from .events import EventName
+from .lifetimes import Expiry
+from .session import Changes
+from .session import digest
+from .session import Record
+from .session import Session
+from .store import Gone
+from .store import Moved
+from .store import Saved
+from .visit import Visit
+
+#: How often a session is followed to its successor, or a conflict resolved anew,
+#: before the contention counts as an outage.
+_ATTEMPTS = 32
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the response has to tell the browser."""
+
+    #: The ``Set-Cookie`` value, or ``None`` where the browser's cookie stands.
+    cookie: str | None = None
+    #: The same cookie is only to live longer: a response that is meant for shared
+    #: caches may go without it.
+    renewal: bool = False
+
+
+#: The browser's cookie stands.
+UNCHANGED = Outcome()
+
+
+class Commit:
+    """One commit of one session that was looked at."""
+
+    def __init__(
+        self, session: Session, visit: Visit, *, secure: bool, headers_sent: bool
+    ) -> None:
+        self.session = session
+        self.visit = visit
+        self.site = visit.site
+        self.secure = secure
+        self.headers_sent = headers_sent
+        self.changes = session._changes()
+        # What was loaded: what all changes are measured against.
+        self.record = t.cast(Record, session._record)
+
+    def run(self) -> Outcome:
+        """Raises what :meth:`SessionManager.commit` promises."""
+        try:
+            return self._apply()
+        except SessionUnavailable as failure:
+            if self.visit.failure is None:
+                reason = str(failure.__cause__ or failure)
+                self._emit("unavailable", self.record, reason)
+            # A logout or a login that did not happen is never reported as one.
+            is_vital = (
+                self.session._ended or self.session._renewed or self._is_user_changed()
+            )
+            if is_vital or self.site.config.on_unavailable == "raise":
+                raise
+            return self._lose("Redis is away")
+
+    def _apply(self) -> Outcome:
+        session, record = self.session, self.record
+        if self.visit.failure is not None and (session._ended or self._is_wanted()):
+            raise SessionUnavailable from self.visit.failure
+        if session._ended is not None:
+            return self._start_anew(session._ended)
+        if self.visit.gone:
+            return self._lose("it ended while the request ran")
+        if not record.stored:
+            return self._create() if self.changes.packed else UNCHANGED
+        if self._is_user_changed() and not self.changes.packed:
+            session.destroy()
+            return self._start_anew(record)
+        if session._renewed or self._is_user_changed():
+            return self._regenerate()
+        if self._is_wanted():
+            return self._save()
+        return self._keep()
+
+    def _is_wanted(self) -> bool:
+        """Whether there is anything to save."""
+        session = self.session
+        if session._forced is not None:
+            return session._forced
+        return (
+            bool(self.changes.changed or self.changes.removed or session._renewed)
+            or session._permanent != self.record.permanent
+        )
+
+    def _is_user_changed(self) -> bool:
+        key = self.site.config.user_key
+        return key is not None and (
+            self.changes.packed.get(key) != self.record.packed.get(key)
+        )
+
+    def _keep(self) -> Outcome:
+        """Nothing to save; a cookie that is getting old is written again."""
+        if not self.visit.renew_cookie or self.headers_sent:
+            return UNCHANGED
+        return Outcome(self._cookie(self.record), renewal=True)
+
+    def _start_anew(self, ended: Record) -> Outcome:
+        """End the session, and every other one that the browser named with it."""
+        sids = [ticket.sid for ticket in self.visit.tickets]
+        if ended.stored:
+            sids.append(ended.sid)
+        for session_id in dict.fromkeys(map(digest, sids)):
+            self.site.store.delete(session_id)
+        self.visit.tickets.clear()
+        self.session._ended = None
+        if ended.stored:
+            self._emit("destroyed", ended)
+        if self.changes.packed and not self.record.stored:
+            return self._create()
+        is_known = self.visit.had_cookie or ended.stored
+        if not is_known or self.headers_sent:
+            return UNCHANGED
+        return Outcome(self.site.cookie.clear(secure=self.secure))
+
+    def _create(self) -> Outcome:
+        if self.headers_sent:
+            self.visit.refuse(self.record, "a new session")
+        ours = self._ours()
+        expiry = self._expiry(ours)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        ours = self._create_under_free_sid(ours, expiry)
+        self.session._saved(ours, self.changes)
+        self._emit("created", ours)
+        return Outcome(self._cookie(ours))
+
+    def _save(self) -> Outcome:
+        base, ours, changes = self.record, self._ours(), self.changes
+        expiry = self._expiry(ours)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        successor = None
+        for _ in range(_ATTEMPTS):
+            result = self.site.store.save(
+                base,
+                ours,
+                changes,
+                expiry,
+                successor=successor,
+                detect_conflicts=self.site.config.on_conflict is not None,
+            )
+            if isinstance(result, Gone):
+                return self._lose("it ended while the request ran")
+            if isinstance(result, Saved):
+                return self._saved(result)
+            if isinstance(result, Moved):
+                successor = result.successor
+            else:
+                changes = self._resolve(base, changes, result.theirs)
+                base = result.theirs
+                ours = base.revised(changes.packed, ours.permanent)
+        raise SessionUnavailable("too many requests write this session at once")
+
+    def _saved(self, result: Saved) -> Outcome:
+        record = result.record
+        is_new_cookie_due = (
+            self.visit.renew_cookie
+            or self.session._forced
+            or result.revived
+            or record.permanent != self.record.permanent
+        )
+        self.session._saved(record, self.changes)
+        if self.headers_sent:
+            return UNCHANGED
+        if not record.packed:
+            return Outcome(self.site.cookie.clear(secure=self.secure))
+        return Outcome(self._cookie(record)) if is_new_cookie_due else UNCHANGED
+
+    def _regenerate(self) -> Outcome:
+        """Create the new session, then end the old one: a session that others have
+        ended meanwhile does not escape, and what others have saved is not lost."""
+        if self.headers_sent:
+            self.visit.refuse(self.record, "a new session id")
+        ours = self._ours().renamed()
+        expiry = self._expiry(ours)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        new = self._create_under_free_sid(ours, expiry)
+        theirs = self._retire(new)
+        if isinstance(theirs, Gone):
+            self.site.store.delete(digest(new.sid))
+            return self._lose("it ended while the request ran")
+        if theirs is not None:
+            new = self._catch_up(new, theirs, expiry)
+        self.session._saved(new, self.changes)
+        self.visit.tickets.clear()
+        self._emit("regenerated", new, f"was {digest(self.record.sid)}")
+        return Outcome(self._cookie(new))
+
+    def _retire(self, new: Record) -> Record | Gone | None:
+        successor = None
+        for _ in range(_ATTEMPTS):
+            result = self.site.store.retire(self.record, new, successor=successor)
+            if not isinstance(result, Moved):
+                return result
+            successor = result.successor
+        raise SessionUnavailable("too many requests renew this session at once")
+
+    def _catch_up(self, new: Record, theirs: Record, expiry: Expiry) -> Record:
+        """Bring into the new session what others had saved into the old one."""
+        merged = self._resolve(self.record, self.changes, theirs)
+        is_ours = new.permanent != self.record.permanent
+        ours = new.revised(
+            merged.packed, new.permanent if is_ours else theirs.permanent
+        )
+        names = Changes(merged.packed, list(merged.packed), list(new.packed))
+        result = self.site.store.save(new, ours, names, expiry)
+        return result.record if isinstance(result, Saved) else ours
+
+    def _resolve(self, base: Record, changes: Changes, theirs: Record) -> Changes:
+        """Our changes, told against what others have stored meanwhile; where both have
+        changed a name, ``on_conflict`` decides."""
+        packed = changes.onto(theirs.packed)
+        decide = self.site.config.on_conflict
+        for name in [*changes.changed, *changes.removed] if decide else ():
+            versions = [
+                side.get(name) for side in (base.packed, changes.packed, theirs.packed)
+            ]
+            if versions[2] in versions[:2]:
+                continue
+            value = t.cast(OnConflict, decide)(name, *map(self._unpack, versions))
+            if value is MISSING:
+                packed.pop(name, None)
+            else:
+                packed[name] = self.session._dumps(name, value)
+        return Changes.between(theirs.packed, packed)
+
+    def _unpack(self, packed: bytes | None) -> t.Any:
+        return MISSING if packed is None else self.site.serializer.loads(packed)
+
+    def _lose(self, reason: str) -> Outcome:
+        """Drop the changes. No cookie: the browser may already have a newer one."""
+        names = [*self.changes.changed, *self.changes.removed]
+        if names:
+            self._emit("lost", self.record, f"{reason}; dropped: {', '.join(names)}")
+        self.visit.gone = True
+        self.session._saved(self._ours(), self.changes)
+        return UNCHANGED
+
+    def _ours(self) -> Record:
+        """The session as this request wants it stored."""
+        limit = self.site.config.max_bytes
+        packed = self.changes.packed
+        if limit is not None and self.changes.changed:
+            sizes = {name: len(name) + len(data) for name, data in packed.items()}
+            total = sum(sizes.values())
+            if total > limit:
+                largest = max(sizes, key=sizes.__getitem__)
+                raise SessionTooLarge(
+                    f"The session would take {total} bytes, more than "
+                    f"max_bytes={limit}, and was not saved: session[{largest!r}] alone "
+                    f"takes {sizes[largest]}. Keep large values elsewhere and a "
+                    "reference here, or raise max_bytes."
+                )
+        return self.record.revised(packed, self.session._permanent)
+
+    def _create_under_free_sid(self, record: Record, expiry: Expiry) -> Record:
+        for _ in range(_ATTEMPTS):
+            if self.site.store.create(record, expiry.of(record.permanent)):
+                return record
+            record = record.renamed()
+        raise SessionUnavailable("no session id is free")
+
+    def _expiry(self, record: Record) -> Expiry | None:
+        return self.site.lifetimes.expiry(record.created)
+
+    def _cookie(self, record: Record) -> str | None:
+        self.visit.renew_cookie = False
+        expiry = self._expiry(record)
+        max_age = expiry.permanent / 1000 if expiry and record.permanent else None
+        return self.site.cookie.write(
+            record.sid,
+            record.created,
+            record.permanent,
+            secure=self.secure,
+            max_age=max_age,
+        )
+
+    def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
+        self.site.events.emit(name, digest(record.sid), detail)

@@ -1,0 +1,264 @@
+"""All options of a :class:`~wsgi_redis_session.SessionManager` and their defaults."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import difflib
+import time
+import typing as t
+from datetime import timedelta
+
+from .errors import ConfigurationError
+
+if t.TYPE_CHECKING:
+    from .events import SessionEvent
+    from .serializer import Serializer
+
+#: A length of time: a :class:`~datetime.timedelta` or a number of seconds.
+Duration = timedelta | float
+
+#: Called as ``(name, base, ours, theirs)`` with the value that was loaded, the one
+#: that this request wants to save and the one that another request saved meanwhile;
+#: a value that is not there is :data:`MISSING`. Returns the value to save.
+OnConflict = cabc.Callable[[str, t.Any, t.Any, t.Any], t.Any]
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+#: Stands for "this name has no value" where ``on_conflict`` is called or answers.
+MISSING: t.Final = _Missing()
+
+_TOKEN = frozenset(
+    "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SessionConfig:
+    """The options of a session manager, checked when they are given.
+
+    Durations are a :class:`~datetime.timedelta` or seconds. Every wrong value raises
+    :exc:`~wsgi_redis_session.ConfigurationError` naming the option.
+    """
+
+    #: Name of the cookie. ``__Host-`` and ``__Secure-`` names are held to the rules
+    #: of RFC 6265bis, section 4.1.3.
+    cookie_name: str = "session"
+    #: Path that the browser sends the cookie for.
+    cookie_path: str = "/"
+    #: Domain that the browser sends the cookie to; ``None`` is this host only.
+    cookie_domain: str | None = None
+    #: ``True``, ``False``, or ``"auto"``: Secure when the request came over https.
+    cookie_secure: bool | t.Literal["auto"] = "auto"
+    #: Hide the cookie from JavaScript.
+    cookie_httponly: bool = True
+    #: ``"Lax"``, ``"Strict"`` or ``"None"``; ``None`` leaves the attribute out.
+    cookie_samesite: str | None = "Lax"
+    #: Keep one cookie per embedding site (CHIPS); implies Secure.
+    cookie_partitioned: bool = False
+
+    #: A session that nobody uses for so long ends. Its cookie lasts until the
+    #: browser is closed.
+    idle_timeout: Duration = timedelta(days=1)
+    #: The same for a session that was made ``permanent``; its cookie lasts as long.
+    permanent_lifetime: Duration = timedelta(days=31)
+    #: A session ends when it is this old, used or not; ``None`` is never.
+    lifetime: Duration | None = timedelta(days=90)
+    #: A session in use is prolonged at most this often; ``None`` is a twentieth of
+    #: the idle timeout, but at most five minutes.
+    touch_interval: Duration | None = None
+
+    #: What every key in Redis begins with.
+    key_prefix: str = "wsgi-session:"
+    #: The session's name that says who is logged in. When its value changes, the
+    #: session gets a new session id by itself.
+    user_key: str | None = None
+    #: Turns values into bytes and back; ``None`` is the lossless MessagePack one.
+    serializer: Serializer | None = None
+    #: A session whose stored value is larger than this is refused; ``None`` is no
+    #: limit.
+    max_bytes: int | None = 1024 * 1024
+    #: Decides when two requests have changed the same name; ``None`` lets the last
+    #: one win.
+    on_conflict: OnConflict | None = None
+    #: ``"raise"``, or ``"anonymous"``: without Redis a session reads as empty, what
+    #: is written to it is dropped, and only ending or renewing one raises.
+    on_unavailable: t.Literal["raise", "anonymous"] = "raise"
+    #: Called with every :class:`~wsgi_redis_session.SessionEvent`.
+    on_event: cabc.Callable[[SessionEvent], object] | None = None
+
+    #: How long a client made from a URL waits for a connection to be accepted.
+    connect_timeout: Duration = 1.0
+    #: How long it waits for a reply.
+    read_timeout: Duration = 1.0
+    #: How often it tries again after a connection failed or a reply did not come.
+    retries: int = 1
+    #: How many connections it opens at most, in each process.
+    max_connections: int = 50
+    #: How long a request waits for one of them to become free.
+    pool_timeout: Duration = 5.0
+
+    #: Returns the seconds since the epoch.
+    clock: cabc.Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._check_cookie()
+        for option in ("idle_timeout", "permanent_lifetime"):
+            self._check_duration(option)
+        for option in ("connect_timeout", "read_timeout", "pool_timeout"):
+            self._check_duration(option)
+        if self.lifetime is not None:
+            self._check_duration("lifetime")
+        if self.touch_interval is not None:
+            self._check_duration("touch_interval", zero=True)
+        self._check_integer("max_connections", minimum=1)
+        self._check_integer("retries", minimum=0)
+        if self.max_bytes is not None:
+            self._check_integer("max_bytes", minimum=1)
+        self._check_text("key_prefix")
+        if self.user_key is not None:
+            self._check_text("user_key")
+        for option in ("on_conflict", "on_event", "clock"):
+            value = getattr(self, option)
+            if value is not None and not callable(value):
+                raise _wrong(option, value, "a callable")
+        if self.serializer is not None and not (
+            callable(getattr(self.serializer, "dumps", None))
+            and callable(getattr(self.serializer, "loads", None))
+        ):
+            raise _wrong(
+                "serializer", self.serializer, "an object with dumps() and loads()"
+            )
+        if self.on_unavailable not in ("raise", "anonymous"):
+            raise _wrong(
+                "on_unavailable", self.on_unavailable, '"raise" or "anonymous"'
+            )
+
+    @classmethod
+    def from_options(cls, options: cabc.Mapping[str, t.Any]) -> SessionConfig:
+        """Build the configuration, naming an option that does not exist."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = (
+                    f"did you mean {close[0]!r}?"
+                    if close
+                    else f"the options are {', '.join(known)}."
+                )
+                raise ConfigurationError(f"There is no option {name!r}: {hint}")
+        return cls(**options)
+
+    def seconds(self, option: str) -> float:
+        """The value of a duration option in seconds."""
+        value = getattr(self, option)
+        return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+    def _check_cookie(self) -> None:
+        name = self.cookie_name
+        if not isinstance(name, str) or not name or not _TOKEN.issuperset(name):
+            raise _wrong(
+                "cookie_name",
+                name,
+                "a non-empty name of ASCII letters, digits and !#$%&'*+-.^_`|~ "
+                "(RFC 9110, section 5.6.2)",
+            )
+        if self.cookie_secure not in (True, False, "auto"):
+            raise _wrong("cookie_secure", self.cookie_secure, 'True, False or "auto"')
+        for option in ("cookie_httponly", "cookie_partitioned"):
+            if not isinstance(getattr(self, option), bool):
+                raise _wrong(option, getattr(self, option), "True or False")
+        path = self.cookie_path
+        if not isinstance(path, str) or not path.startswith("/") or _unsafe(path):
+            raise _wrong("cookie_path", path, 'a path that begins with "/"')
+        domain = self.cookie_domain
+        if domain is not None and (
+            not isinstance(domain, str) or not domain.strip(".") or _unsafe(domain)
+        ):
+            raise _wrong("cookie_domain", domain, "a domain name or None")
+        samesite = self.cookie_samesite
+        if samesite is not None and (
+            not isinstance(samesite, str)
+            or samesite.title() not in ("Lax", "Strict", "None")
+        ):
+            raise _wrong("cookie_samesite", samesite, '"Lax", "Strict", "None" or None')
+        self._check_secure_rules()
+
+    def _check_secure_rules(self) -> None:
+        """RFC 6265bis, sections 4.1.2.7 and 4.1.3; browsers drop what breaks them."""
+        secure = self.cookie_secure is True
+        samesite_none = (self.cookie_samesite or "").title() == "None"
+        if samesite_none and self.cookie_secure is False:
+            raise _wrong(
+                "cookie_secure",
+                self.cookie_secure,
+                'True, because cookie_samesite="None" needs Secure',
+            )
+        if self.cookie_partitioned and self.cookie_secure is False:
+            raise _wrong(
+                "cookie_secure",
+                self.cookie_secure,
+                "True, because cookie_partitioned needs Secure",
+            )
+        # Browsers compare the prefixes without regard to case.
+        prefix = self.cookie_name.lower()
+        if prefix.startswith(("__secure-", "__host-", "__http-")) and not secure:
+            raise _wrong(
+                "cookie_secure",
+                self.cookie_secure,
+                f"True, because the name {self.cookie_name!r} needs Secure",
+            )
+        if prefix.startswith("__host-") and self.cookie_domain is not None:
+            raise _wrong(
+                "cookie_domain",
+                self.cookie_domain,
+                f"None, because the name {self.cookie_name!r} allows no Domain",
+            )
+        if prefix.startswith("__host-") and self.cookie_path != "/":
+            raise _wrong(
+                "cookie_path",
+                self.cookie_path,
+                f'"/", because the name {self.cookie_name!r} needs it',
+            )
+        if prefix.startswith(("__http-", "__host-http-")) and not self.cookie_httponly:
+            raise _wrong(
+                "cookie_httponly",
+                self.cookie_httponly,
+                f"True, because the name {self.cookie_name!r} needs HttpOnly",
+            )
+
+    def _check_duration(self, option: str, *, zero: bool = False) -> None:
+        value = getattr(self, option)
+        allowed = "a timedelta or a number of seconds, " + (
+            "zero or more" if zero else "more than zero"
+        )
+        if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
+            raise _wrong(option, value, allowed)
+        seconds = self.seconds(option)
+        shortest = 0.0 if zero else 0.001
+        longest = 100 * 365 * 86400.0
+        if not shortest <= seconds <= longest:
+            raise _wrong(option, value, f"{allowed} and at most 100 years")
+
+    def _check_integer(self, option: str, *, minimum: int) -> None:
+        value = getattr(self, option)
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise _wrong(option, value, f"a whole number of at least {minimum}")
+
+    def _check_text(self, option: str) -> None:
+        value = getattr(self, option)
+        if not isinstance(value, str) or not value:
+            raise _wrong(option, value, "a non-empty string")
+
+
+def _unsafe(text: str) -> bool:
+    """Whether a cookie attribute would end early or break the header."""
+    return any(char in ";," or not " " < char < "\x7f" for char in text)
+
+
+def _wrong(option: str, value: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"{option}={value!r} cannot work: it must be {allowed}.")

@@ -1,0 +1,172 @@
+"""The session cookie: from a ``Cookie`` header to a verified session id, and back.
+
+The cookie's value is ``<sid>.<created>.<kind>.<issued>.<signature>``: the session id,
+when the session began (milliseconds, hexadecimal), ``p`` for a permanent session or
+``s`` for one that ends with the browser, and what
+:class:`itsdangerous.TimestampSigner` adds. Nothing in it is believed before the
+signature was checked, and nothing but the session id identifies anybody.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import hashlib
+import hmac
+import typing as t
+
+from itsdangerous import BadSignature
+from itsdangerous import TimestampSigner
+from werkzeug.http import dump_cookie
+
+from .config import SessionConfig
+from .errors import ConfigurationError
+
+_SALT = b"wsgi-redis-session cookie"
+
+#: Far more than a cookie of ours ever needs; what is longer costs no hash.
+_MAX_LENGTH = 256
+
+#: Of several genuine cookies, as many are looked at, newest first.
+_MAX_CANDIDATES = 4
+
+#: Browsers keep no cookie for longer than 400 days (RFC 6265bis, section 5.5).
+_MAX_AGE = 400 * 86400
+
+
+class Ticket(t.NamedTuple):
+    """What a genuine cookie says."""
+
+    sid: str
+    #: When the session began, in milliseconds since the epoch.
+    created: int
+    permanent: bool
+    #: When the cookie was written, in seconds since the epoch.
+    issued: float
+
+
+class _Signer(TimestampSigner):
+    def __init__(
+        self, secret_keys: cabc.Iterable[bytes], clock: cabc.Callable[[], float]
+    ) -> None:
+        super().__init__(
+            [hmac.digest(key, _SALT, hashlib.sha256) for key in secret_keys],
+            key_derivation="none",  # derived above, once
+            digest_method=hashlib.sha256,
+        )
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock())
+
+
+class SessionCookie:
+    """Reads and writes the cookie of one configuration."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        secret_key: str | bytes,
+        secret_key_fallbacks: cabc.Iterable[str | bytes] = (),
+    ) -> None:
+        self._config = config
+        current = _secret("secret_key", secret_key)
+        if isinstance(secret_key_fallbacks, (str, bytes)):
+            raise ConfigurationError(
+                "secret_key_fallbacks must be a list of earlier secret keys, "
+                "not a single one."
+            )
+        earlier = [
+            _secret("secret_key_fallbacks", key) for key in secret_key_fallbacks or ()
+        ]
+        # itsdangerous signs with the last one and tries the last one first.
+        self._signer = _Signer([*reversed(earlier), current], config.clock)
+
+    def read(self, header: str) -> list[Ticket] | None:
+        """The genuine cookies in a ``Cookie`` header, the newest first.
+
+        A browser may send several of one name, for different paths and domains, in an
+        order that says nothing (RFC 6265bis, section 5.8.3). ``None`` means that there
+        was a cookie of our name, but none that we have signed.
+        """
+        name = self._config.cookie_name
+        if name not in header:
+            return []
+        values = set()
+        for pair in header.split(";"):
+            key, _, value = pair.partition("=")
+            if key.strip() == name:
+                values.add(value.strip().strip('"'))
+        tickets = [ticket for value in values if (ticket := self._verify(value))]
+        if values and not tickets:
+            return None
+        tickets.sort(key=lambda ticket: (ticket.issued, ticket.sid), reverse=True)
+        return tickets[:_MAX_CANDIDATES]
+
+    def write(
+        self,
+        sid: str,
+        created: int,
+        permanent: bool,
+        *,
+        secure: bool,
+        max_age: float | None,
+    ) -> str:
+        """The ``Set-Cookie`` value that gives the browser a session id.
+
+        ``max_age`` is in seconds, ``None`` until the browser is closed. ``secure`` says
+        whether this request came over https.
+        """
+        kind = "p" if permanent else "s"
+        value = self._signer.sign(f"{sid}.{created:x}.{kind}").decode("ascii")
+        if max_age is None:
+            return self._dump(value, secure)
+        seconds = min(int(max_age), _MAX_AGE)
+        expires = self._config.clock() + seconds
+        return self._dump(value, secure, max_age=seconds, expires=expires)
+
+    def clear(self, *, secure: bool) -> str:
+        """The ``Set-Cookie`` value that makes the browser forget the cookie."""
+        return self._dump("", secure, max_age=0, expires=0)
+
+    def _verify(self, value: str) -> Ticket | None:
+        if len(value) > _MAX_LENGTH or not value.isascii():
+            return None
+        try:
+            payload, issued = self._signer.unsign(value, return_timestamp=True)
+        except BadSignature:
+            return None
+        sid, created, kind = payload.decode("ascii").split(".")
+        return Ticket(sid, int(created, 16), kind == "p", issued.timestamp())
+
+    def _dump(
+        self,
+        value: str,
+        secure: bool,
+        *,
+        max_age: int | None = None,
+        expires: float | None = None,
+    ) -> str:
+        config = self._config
+        return dump_cookie(
+            config.cookie_name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=config.cookie_path,
+            domain=config.cookie_domain,
+            secure=secure if config.cookie_secure == "auto" else config.cookie_secure,
+            httponly=config.cookie_httponly,
+            samesite=config.cookie_samesite,
+            partitioned=config.cookie_partitioned,
+        )
+
+
+def _secret(option: str, key: str | bytes) -> bytes:
+    if not isinstance(key, (str, bytes)) or not key:
+        raise ConfigurationError(
+            f"{option} is missing or not a non-empty string. Make one with "
+            "python -c 'import secrets; print(secrets.token_hex())', keep it out of "
+            "the source, and give every worker the same one: "
+            'secret_key=os.environ["SECRET_KEY"].'
+        )
+    return key.encode() if isinstance(key, str) else key

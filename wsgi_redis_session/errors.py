@@ -1,0 +1,54 @@
+"""Every exception that the library raises, in one tree under :class:`SessionError`.
+
+What a browser sends never raises: a forged, malformed, unknown or expired cookie
+means "no session". A wrong setting raises :class:`ConfigurationError` at start-up,
+and a Redis that does not answer raises :class:`SessionUnavailable`.
+"""
+
+from __future__ import annotations
+
+from werkzeug.exceptions import ServiceUnavailable
+
+
+class SessionError(Exception):
+    """The base of every exception of this library."""
+
+
+class ConfigurationError(SessionError, ValueError, TypeError):
+    """An option cannot work; the message names it, its value and the remedy.
+
+    It is a :exc:`ValueError` and a :exc:`TypeError`, because an option can be wrong
+    in its value, its type or its name, and all three end here.
+    """
+
+
+class SessionUnavailable(SessionError, ServiceUnavailable):
+    """Redis could not be asked, so nobody knows who this visitor is.
+
+    It is also Werkzeug's ``503 Service Unavailable``: Flask and Werkzeug turn it into
+    that response, and any WSGI application may return
+    ``error(environ, start_response)``. The error of redis-py is its ``__cause__``.
+    """
+
+    description = "The session store does not answer. Please try again in a moment."
+
+
+class NotSerializable(SessionError, TypeError):
+    """A value that cannot be stored; nothing of the session was stored with it."""
+
+
+class SessionTooLarge(SessionError, ValueError):
+    """The session would exceed ``max_bytes``; nothing of it was stored."""
+
+
+class HeadersAlreadySent(SessionError, RuntimeError):
+    """The session needs a ``Set-Cookie`` header after the headers have left.
+
+    Raised where a streaming body first stores something in a new session, or gives
+    one a new session id. Do that before the first byte of the body.
+    """
+
+
+class Undecodable(SessionError, ValueError):
+    """Stored bytes that cannot be read. It never reaches an application, which
+    gets a new session instead."""

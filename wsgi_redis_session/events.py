@@ -1,0 +1,94 @@
+"""What happens to sessions, and who is told.
+
+Every event goes to the logger ``wsgi_redis_session`` and to the ``on_event`` option.
+No event carries a session id, a stored value or a secret.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import logging
+import typing as t
+
+logger = logging.getLogger("wsgi_redis_session")
+
+EventName = t.Literal[
+    "created",
+    "destroyed",
+    "regenerated",
+    "rejected",
+    "unknown",
+    "lost",
+    "undecodable",
+    "unavailable",
+    "late",
+]
+
+#: A failure is a warning; what any visitor can cause, or does every day, is not.
+_LEVELS: dict[EventName, int] = {
+    "created": logging.DEBUG,
+    "destroyed": logging.DEBUG,
+    "regenerated": logging.DEBUG,
+    "rejected": logging.INFO,
+    "unknown": logging.INFO,
+    "lost": logging.WARNING,
+    "undecodable": logging.WARNING,
+    "unavailable": logging.WARNING,
+    "late": logging.ERROR,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One thing that happened to a session.
+
+    ``name`` is one of
+
+    ``created``, ``regenerated``, ``destroyed``
+        the application stored the first value, gave the session a new session id, or
+        ended it;
+    ``rejected``
+        a cookie was malformed, forged, or signed with a secret that is not known;
+    ``unknown``
+        a cookie of ours names a session that has ended or expired;
+    ``lost``
+        changes were dropped, because the session ended while the request ran, or
+        because Redis was away and ``on_unavailable`` is ``"anonymous"``;
+    ``undecodable``
+        the stored bytes cannot be read, and the visitor gets a new session;
+    ``unavailable``
+        Redis could not be asked;
+    ``late``
+        a change needed a cookie after the headers had left.
+
+    ``session_id`` is :attr:`Session.id <wsgi_redis_session.Session.id>`, safe to log,
+    or ``None`` where no session is known; ``detail`` says more in words.
+    """
+
+    name: EventName
+    session_id: str | None = None
+    detail: str = ""
+
+
+class EventLog:
+    """Tells the logger and the application's ``on_event``."""
+
+    def __init__(
+        self, on_event: cabc.Callable[[SessionEvent], object] | None = None
+    ) -> None:
+        self.on_event = on_event
+
+    def emit(
+        self, name: EventName, session_id: str | None = None, detail: str = ""
+    ) -> None:
+        """Report one event; an observer that fails is logged and harms nobody."""
+        level = _LEVELS[name]
+        if logger.isEnabledFor(level):
+            logger.log(level, "session %s: %s %s", session_id or "-", name, detail)
+        if self.on_event is None:
+            return
+        try:
+            self.on_event(SessionEvent(name, session_id, detail))
+        except Exception:  # the observer's code may raise anything
+            logger.exception("on_event failed for the event %r", name)

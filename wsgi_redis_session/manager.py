@@ -1,0 +1,107 @@
+"""The policy between cookie and store: which session a request gets and what becomes
+of it. Both doors, the WSGI middleware and Flask, share one manager."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from .client import connect
+from .commit import Commit
+from .commit import Outcome
+from .commit import UNCHANGED
+from .config import SessionConfig
+from .cookie import SessionCookie
+from .events import EventLog
+from .lifetimes import Lifetimes
+from .serializer import MessagePackSerializer
+from .session import Session
+from .store import Client
+from .store import RedisStore
+from .visit import Site
+from .visit import Visit
+
+
+class SessionManager:
+    """The sessions of one site: where they are kept, and by which rules.
+
+    ``redis`` is a URL (``redis://``, ``rediss://``, ``unix://``, ``valkey://``) or a
+    client of redis-py; ``None`` takes the environment variable ``SESSION_REDIS``, and
+    where that is not set localhost. ``secret_key`` signs the cookies; cookies signed
+    with one of ``secret_key_fallbacks`` are still accepted. The other options are the
+    fields of :class:`~wsgi_redis_session.config.SessionConfig`.
+
+    One manager serves all threads, greenlets and forked workers of a process. Nothing
+    is sent until a session is looked at.
+
+    Raises :exc:`~wsgi_redis_session.ConfigurationError` for an option that cannot work.
+    """
+
+    def __init__(
+        self,
+        redis: str | Client | None = None,
+        *,
+        secret_key: str | bytes = "",
+        secret_key_fallbacks: cabc.Iterable[str | bytes] = (),
+        **options: t.Any,
+    ) -> None:
+        config = SessionConfig.from_options(options)
+        self.config = config
+        self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
+        self.store = RedisStore(connect(redis, config), config.key_prefix)
+        self._site = Site(
+            config=config,
+            cookie=self.cookie,
+            events=EventLog(config.on_event),
+            lifetimes=Lifetimes(config),
+            serializer=config.serializer or MessagePackSerializer(),
+            store=self.store,
+        )
+
+    def open(self, cookie_header: str) -> Session:
+        """The session of the request with this ``Cookie`` header.
+
+        It is lazy: neither is the cookie verified nor Redis asked until the
+        application looks at the session.
+        """
+        return Session(Visit(self._site, cookie_header), self._site.serializer)
+
+    def commit(
+        self, session: Session, *, secure: bool = False, headers_sent: bool = False
+    ) -> Outcome:
+        """Do what the application wants with its session, before the browser knows.
+
+        ``secure`` says whether the request came over https. After a commit the session
+        may change further and be committed again, with ``headers_sent`` once no cookie
+        can be set any more.
+
+        Raises :exc:`~wsgi_redis_session.NotSerializable`,
+        :exc:`~wsgi_redis_session.SessionTooLarge`,
+        :exc:`~wsgi_redis_session.HeadersAlreadySent` or
+        :exc:`~wsgi_redis_session.SessionUnavailable`; the browser's cookie then stands.
+        """
+        if session._record is None or session._is_settled():
+            return UNCHANGED
+        visit = t.cast(Visit, session._source)
+        outcome = Commit(session, visit, secure=secure, headers_sent=headers_sent).run()
+        session._looked = False
+        return outcome
+
+    def close(self, session: Session) -> None:
+        """The request is over."""
+        t.cast(Visit, session._source).closed = True
+
+    def is_serving(self, session: Session) -> bool:
+        """Whether a session is of this cookie, and its request is still running."""
+        visit = t.cast(Visit, session._source)
+        same = visit.site.config.cookie_name == self.config.cookie_name
+        return same and not visit.closed
+
+    def revoke(self, session_id: str) -> None:
+        """End a session by its :attr:`~wsgi_redis_session.Session.id`.
+
+        Requests that are still running in it lose their changes. Raises
+        :exc:`~wsgi_redis_session.SessionUnavailable` when it may not have ended.
+        """
+        self.store.delete(session_id)
+        self._site.events.emit("destroyed", session_id, "revoked")

@@ -1,0 +1,311 @@
+"""Sessions for any WSGI application.
+
+.. code-block:: python
+
+    import os
+    from wsgi_redis_session import SessionManager, SessionMiddleware, get_session
+
+    sessions = SessionManager(
+        "redis://localhost:6379/0", secret_key=os.environ["SECRET_KEY"]
+    )
+
+    def app(environ, start_response):
+        session = get_session(environ)
+        session["visits"] = session.get("visits", 0) + 1
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"visit {session['visits']}".encode()]
+
+    application = SessionMiddleware(app, sessions)
+
+The session is saved, and its cookie set, before the first byte of the response leaves.
+Changes that are made while the body streams are saved at its end; a session that is
+new then raises :exc:`~wsgi_redis_session.HeadersAlreadySent`. When the application
+raises, nothing is saved. Put the middleware inside of what corrects the environment,
+like Werkzeug's ``ProxyFix``, and outside of the application.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from .commit import Outcome
+from .headers import Headers
+from .headers import is_shared
+from .headers import set_cookie
+from .headers import vary_on_cookie
+from .manager import SessionManager
+from .session import Session
+
+if t.TYPE_CHECKING:
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: Where the middleware leaves the session in the WSGI environment.
+ENVIRON_KEY = "wsgi_redis_session.session"
+
+_Write = cabc.Callable[[bytes], object]
+
+
+def get_session(environ: WSGIEnvironment, environ_key: str = ENVIRON_KEY) -> Session:
+    """The session of the request with this WSGI environment.
+
+    Raises :exc:`LookupError` where no :class:`SessionMiddleware` is in front.
+    """
+    try:
+        return t.cast(Session, environ[environ_key])
+    except KeyError:
+        raise LookupError(
+            f"There is no {environ_key!r} in the WSGI environment: wrap the "
+            "application in SessionMiddleware(app, sessions)."
+        ) from None
+
+
+class SessionMiddleware:
+    """Gives a WSGI application its visitors' sessions.
+
+    Mounted twice, the inner one leaves a session of the same cookie to the outer one;
+    two different cookies need two environ keys.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        sessions: SessionManager,
+        *,
+        environ_key: str = ENVIRON_KEY,
+    ) -> None:
+        self.app = app
+        self.sessions = sessions
+        self.environ_key = environ_key
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        outer = environ.get(self.environ_key)
+        if isinstance(outer, Session) and self.sessions.is_serving(outer):
+            return self.app(environ, start_response)
+        session = self.sessions.open(environ.get("HTTP_COOKIE", ""))
+        environ[self.environ_key] = session
+        response = _Response(self.sessions, session, environ, start_response)
+        return response.run(self.app)
+
+
+class _Response:
+    """One response, whose head is held back until the session is saved.
+
+    The server learns status and headers when nothing can change the cookie any more:
+    when the first part of the body is there, or at once where the body is complete.
+    PEP 3333 is the source of all the rules here.
+    """
+
+    __slots__ = (
+        "_body",
+        "_environ",
+        "_failed",
+        "_file",
+        "_finished",
+        "_flushed",
+        "_head",
+        "_iterator",
+        "_outcome",
+        "_server_start",
+        "_session",
+        "_sessions",
+        "_write",
+    )
+
+    def __init__(
+        self,
+        sessions: SessionManager,
+        session: Session,
+        environ: WSGIEnvironment,
+        server_start: StartResponse,
+    ) -> None:
+        self._sessions = sessions
+        self._session = session
+        self._environ = environ
+        self._server_start = server_start
+        self._head: tuple[str, Headers] | None = None
+        self._outcome: Outcome | None = None
+        self._write: _Write | None = None
+        self._body: t.Any = None
+        self._iterator: cabc.Iterator[bytes] | None = None
+        self._file: object = None
+        self._flushed = False
+        self._failed = False
+        self._finished = False
+
+    def run(self, app: WSGIApplication) -> cabc.Iterable[bytes]:
+        """Call the application; what it returns, or this object in its place."""
+        # Looked up before the application may put something else there.
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        if wrapper is not None and not isinstance(wrapper, type):
+            self._environ["wsgi.file_wrapper"] = self._remembering(wrapper)
+        try:
+            body = self._body = app(self._environ, self.start_response)
+        except StopIteration:
+            # The connection was taken over; there will be no response.
+            self._finish()
+            raise
+        except BaseException:
+            self._fail()
+            raise
+        if (
+            isinstance(body, (list, tuple))
+            or (isinstance(wrapper, type) and isinstance(body, wrapper))
+            or (body is self._file and body is not None)
+            or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))
+        ):
+            # Servers have shortcuts for these, so they get the very same object.
+            self._at_once(self._finish)
+            return body
+        if isinstance(body, cabc.Sized):
+            self._at_once(self._save)
+            return _SizedBody(self, body)
+        return self
+
+    def start_response(
+        self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
+    ) -> _Write:
+        """What the application calls; the server's is called when all is known."""
+        if exc_info is None and self._head is not None:
+            raise AssertionError("start_response() was called twice without exc_info")
+        self._head = (status, headers)
+        if self._flushed:
+            try:
+                # Raises exc_info again if the first head has left already.
+                self._write = self._server_start(
+                    status, self._decorated(status, headers), exc_info
+                )
+            finally:
+                exc_info = None  # its traceback refers to this frame
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """What start_response() returns."""
+        self._flush()
+        t.cast(_Write, self._write)(data)
+
+    def __iter__(self) -> t.Self:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._body)
+            item = next(self._iterator)
+        except StopIteration:
+            self._save()
+            raise
+        except BaseException:
+            self._fail()
+            raise
+        if self._head is not None:
+            self._flush()
+        return item
+
+    def close(self) -> None:
+        """Called by the server at the end, however the response ended."""
+        try:
+            if hasattr(self._body, "close"):
+                self._body.close()
+        except Exception:
+            raise
+        except BaseException:  # a greenlet's timeout, say: who knows where it struck
+            self._fail()
+            raise
+        finally:
+            self._finish()
+
+    def _flush(self) -> None:
+        """Save the session, then give the server the head."""
+        if self._flushed:
+            return
+        assert self._head is not None
+        status, headers = self._head
+        self._outcome = self._commit(headers_sent=False)
+        self._flushed = True
+        self._session._seal()
+        self._write = self._server_start(status, self._decorated(status, headers))
+
+    def _save(self) -> None:
+        """Flush, or save what has changed since."""
+        if self._head is not None and not self._flushed:
+            self._flush()
+        else:
+            self._commit(headers_sent=True)
+
+    def _commit(self, *, headers_sent: bool) -> Outcome | None:
+        if self._failed:
+            return None
+        try:
+            return self._sessions.commit(
+                self._session,
+                secure=self._environ.get("wsgi.url_scheme") == "https",
+                headers_sent=headers_sent,
+            )
+        except BaseException:
+            self._fail()
+            raise
+
+    def _decorated(self, status: str, headers: Headers) -> Headers:
+        if self._session.accessed:
+            headers = vary_on_cookie(headers)
+        outcome = self._outcome
+        if outcome is None or outcome.cookie is None:
+            return headers
+        if outcome.renewal and is_shared(status, headers):
+            return headers
+        return set_cookie(headers, self._sessions.config.cookie_name, outcome.cookie)
+
+    def _fail(self) -> None:
+        """Nothing is saved from here on."""
+        self._failed = True
+
+    def _finish(self) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            self._save()
+        finally:
+            self._sessions.close(self._session)
+
+    def _at_once(self, step: cabc.Callable[[], None]) -> None:
+        """Save before the server gets the body, which nobody closes if that fails."""
+        try:
+            step()
+        except BaseException:
+            if hasattr(self._body, "close"):
+                self._body.close()
+            raise
+
+    def _remembering(self, wrapper: cabc.Callable[..., t.Any]) -> t.Any:
+        """uWSGI's file wrapper is a function, known by the object that it made."""
+
+        def file_wrapper(*args: t.Any) -> t.Any:
+            self._file = wrapper(*args)
+            return self._file
+
+        return file_wrapper
+
+
+class _SizedBody:
+    """A response whose length the server may ask for (PEP 3333, "Handling the
+    Content-Length Header")."""
+
+    def __init__(self, response: _Response, body: cabc.Sized) -> None:
+        self._response = response
+        self._body = body
+
+    def __iter__(self) -> _Response:
+        return self._response
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def close(self) -> None:
+        self._response.close()

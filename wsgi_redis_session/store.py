@@ -1,0 +1,456 @@
+"""Sessions in Redis: keys, values and scripts. Nothing else sends a Redis command.
+
+A session is one string. Its key is the ``key_prefix`` and the digest of the session
+id, so nothing in Redis is a usable cookie. Its value is
+
+====== ===== ========================================================================
+offset bytes
+====== ===== ========================================================================
+0      1     format, 1
+1      1     flags: 1 = permanent
+2      8     revision: drawn at random by whoever wrote the value
+10     8     binding: a second digest of the session id, so that a value under a wrong
+             key, or the reply to somebody else's question, is found out
+18     8     created: milliseconds since the epoch, big-endian
+26           a MessagePack map from name (str) to packed value (bin)
+====== ===== ========================================================================
+
+A session that got a new session id leaves a trace for a minute, with which requests
+that are still on their way find its successor: a 0 byte, the successor's digest (24
+bytes), and what others had saved meanwhile, if they had. It is never loaded. One that
+was emptied is kept as an empty map for as long. Every key has a TTL.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import hashlib
+import struct
+import typing as t
+
+import ormsgpack
+from redis.exceptions import ChildDeadlockedError
+from redis.exceptions import NoScriptError
+from redis.exceptions import RedisClusterException
+from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
+
+from .errors import SessionUnavailable
+from .errors import Undecodable
+from .lifetimes import Expiry
+from .session import Changes
+from .session import digest
+from .session import Record
+
+_HEADER = struct.Struct(">BB8s8sQ")
+_FORMAT = 1
+_PERMANENT = 1
+_TRACE = b"\0"
+
+#: What redis-py raises; not all of it is a RedisError.
+_FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
+
+#: How long a session that was replaced or emptied leaves a trace, in milliseconds:
+#: longer than a request takes that had loaded it before.
+TRACE_TTL = 60_000
+
+
+class Client(t.Protocol):
+    """What the store needs of redis-py's ``Redis`` and ``RedisCluster``."""
+
+    def execute_command(self, *args: t.Any, **options: t.Any) -> t.Any: ...
+
+
+class Gone(t.NamedTuple):
+    """The session has ended; nothing was written."""
+
+
+class Moved(t.NamedTuple):
+    """The session got a new session id; nothing was written."""
+
+    successor: str
+
+
+class Conflict(t.NamedTuple):
+    """Others have changed the same names; nothing was written."""
+
+    theirs: Record
+
+
+class Saved(t.NamedTuple):
+    """What is stored now."""
+
+    record: Record
+    #: Whether the session had been empty, so that its cookie was taken back.
+    revived: bool
+
+
+# The scripts. Each answers with ARGV[1], which no other call sends, so that the reply
+# to another one is never taken for it; then a letter; then what belongs to it.
+
+_ENTRIES = """
+local function text(value, at)
+  local tag = string.byte(value, at)
+  local size, head
+  if tag >= 0xa0 and tag <= 0xbf then size, head = tag - 0xa0, 1
+  elseif tag == 0xd9 or tag == 0xc4 then
+    size, head = struct.unpack('>B', value, at + 1), 2
+  elseif tag == 0xda or tag == 0xc5 then
+    size, head = struct.unpack('>H', value, at + 1), 3
+  else size, head = struct.unpack('>I4', value, at + 1), 5 end
+  local stop = at + head + size
+  return string.sub(value, at + head, stop - 1), stop
+end
+
+local function entries(value)
+  local tag = string.byte(value, 27)
+  local count, at
+  if tag == 0xde then count, at = struct.unpack('>H', value, 28), 30
+  elseif tag == 0xdf then count, at = struct.unpack('>I4', value, 28), 32
+  else count, at = tag - 0x80, 28 end
+  local names, raw, packed = {}, {}, {}
+  for i = 1, count do
+    local start, name = at, nil
+    name, at = text(value, at)
+    packed[name], at = text(value, at)
+    raw[name] = string.sub(value, start, at - 1)
+    names[i] = name
+  end
+  return names, raw, packed
+end
+"""
+
+# KEYS[1] the session's key
+# ARGV[1] our revision               ARGV[2] the revision that we loaded
+# ARGV[3] our value, which is stored as it is where nobody else has saved meanwhile
+# ARGV[4] TTL in ms, ARGV[5] of a permanent session, ARGV[6] of an empty one
+# ARGV[7] '1': the value must be bound to the sid that ours is bound to
+# ARGV[8] '1': whether the session is permanent is ours to say
+# ARGV[9] number of names that we changed, ARGV[10] that we removed; then these names;
+#         then, where conflicts matter, the packed value that we loaded for each
+# Returns S saved as it is | M merged: what is stored now, after '1' if the session had
+#         been empty, else '0' | C conflict: what is stored | G gone | N its successor's
+#         id | B bound to another sid
+_SAVE = (
+    _ENTRIES
+    + """
+local key, reply, ours = KEYS[1], ARGV[1], ARGV[3]
+local head = redis.call('GETRANGE', key, 0, 25)
+local kind = string.sub(head, 1, 1)
+if kind == '\\0' then return reply .. 'N' .. string.sub(head, 2, 25) end
+if kind ~= '\\1' then return reply .. 'G' end
+if ARGV[7] == '1' and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
+  return reply .. 'B'
+end
+
+local function store(value)
+  local ttl = ARGV[4 + string.byte(value, 2) % 2]
+  if string.sub(value, 27) == '\\128' then ttl = ARGV[6] end
+  redis.call('SET', key, value, 'PX', ttl)
+end
+
+local revision = string.sub(head, 3, 10)
+if revision == ARGV[2] then
+  store(ours)
+  return reply .. 'S'
+end
+local stored = redis.call('GET', key)
+if revision == ARGV[1] then return reply .. 'M0' .. stored end
+
+local names, raw, packed = entries(stored)
+local _, our_raw, our_packed = entries(ours)
+local changed, removed = tonumber(ARGV[9]), tonumber(ARGV[10])
+local bases = 10 + changed + removed
+local is_ours = {}
+for i = 11, bases do
+  local name = ARGV[i]
+  is_ours[name] = true
+  local theirs = packed[name] or ''
+  local base = ARGV[i + changed + removed]
+  if base and theirs ~= base and theirs ~= (our_packed[name] or '') then
+    return reply .. 'C' .. stored
+  end
+end
+
+local merged, placed = {}, {}
+for _, name in ipairs(names) do
+  if not is_ours[name] then table.insert(merged, raw[name])
+  elseif our_raw[name] then
+    table.insert(merged, our_raw[name])
+    placed[name] = true
+  end
+end
+for i = 11, 10 + changed do
+  if not placed[ARGV[i]] then table.insert(merged, our_raw[ARGV[i]]) end
+end
+
+local size
+if #merged < 16 then size = string.char(0x80 + #merged)
+elseif #merged < 65536 then size = '\\222' .. struct.pack('>H', #merged)
+else size = '\\223' .. struct.pack('>I4', #merged) end
+local flags = string.sub(ARGV[8] == '1' and ours or stored, 2, 2)
+local value = '\\1' .. flags .. ARGV[1] .. string.sub(stored, 11, 26) .. size
+  .. table.concat(merged)
+store(value)
+return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
+"""
+)
+
+# KEYS[1] the old session's key
+# ARGV[1] id of the new session      ARGV[2] the revision that we loaded
+# ARGV[3] the binding to the old sid, or '' where only the id is known
+# ARGV[4] how long the trace is kept, in ms
+# Returns S done: what others have saved meanwhile, if they have | G gone | N the id of
+#         another successor | B bound to another sid
+_RETIRE = """
+local key, reply = KEYS[1], ARGV[1]
+local stored = redis.call('GET', key)
+if not stored then return reply .. 'G' end
+local kind = string.sub(stored, 1, 1)
+if kind == '\\0' then
+  local successor = string.sub(stored, 2, 25)
+  if successor == ARGV[1] then return reply .. 'S' .. string.sub(stored, 26) end
+  return reply .. 'N' .. successor
+end
+if kind ~= '\\1' then return reply .. 'G' end
+if ARGV[3] ~= '' and string.sub(stored, 11, 18) ~= ARGV[3] then
+  return reply .. 'B'
+end
+if string.sub(stored, 3, 10) == ARGV[2] then stored = '' end
+redis.call('SET', key, '\\0' .. ARGV[1] .. stored, 'PX', ARGV[4])
+return reply .. 'S' .. stored
+"""
+
+# KEYS[1] the session's key          ARGV[1] its id
+# Returns D deleted, or it was not there | N its successor's id
+_DELETE = """
+local head = redis.call('GETRANGE', KEYS[1], 0, 24)
+if string.sub(head, 1, 1) == '\\0' then
+  return ARGV[1] .. 'N' .. string.sub(head, 2, 25)
+end
+redis.call('DEL', KEYS[1])
+return ARGV[1] .. 'D'
+"""
+
+
+class _Script:
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+_SAVE_SCRIPT = _Script(_SAVE)
+_RETIRE_SCRIPT = _Script(_RETIRE)
+_DELETE_SCRIPT = _Script(_DELETE)
+
+
+class RedisStore:
+    """Loads, creates, saves, touches and deletes sessions.
+
+    Every method raises :exc:`~wsgi_redis_session.SessionUnavailable` from what redis-py
+    raised. All of them may be repeated after a lost reply.
+    """
+
+    def __init__(self, client: Client, key_prefix: str) -> None:
+        self.client = client
+        self.key_prefix = key_prefix
+
+    def load(self, sid: str, ttl: int | None = None) -> Record | None:
+        """The session of a session id; with ``ttl`` (milliseconds) prolong it as well.
+
+        Raises :exc:`~wsgi_redis_session.errors.Undecodable` for a value that is not
+        one of ours.
+        """
+        key = self.key_prefix + digest(sid)
+        try:
+            value = (
+                self.client.execute_command("GET", key)
+                if ttl is None
+                else self.client.execute_command("GETEX", key, "PX", ttl)
+            )
+        except ResponseError as error:
+            if str(error).startswith("WRONGTYPE"):
+                raise Undecodable("the key holds no string") from error
+            raise SessionUnavailable from error
+        except _FAILURES as error:
+            raise SessionUnavailable from error
+        if value is None:
+            return None
+        if not isinstance(value, bytes):
+            self._desynchronised()
+        if value[:1] == _TRACE:
+            return None
+        return self._record(sid, value)
+
+    def create(self, record: Record, ttl: int) -> bool:
+        """Store a new session; false if the session id is taken."""
+        key = self.key_prefix + digest(record.sid)
+        if self._execute("SET", key, _encode(record), "NX", "PX", ttl):
+            return True
+        # Taken, or it was us and the reply was lost.
+        stored = self.load(record.sid)
+        return stored is not None and stored.revision == record.revision
+
+    def save(
+        self,
+        base: Record,
+        ours: Record,
+        changes: Changes,
+        expiry: Expiry,
+        *,
+        successor: str | None = None,
+        detect_conflicts: bool = False,
+    ) -> Saved | Conflict | Moved | Gone:
+        """Replace what was loaded, or merge into what others have saved meanwhile.
+
+        With ``successor``, save into the session that took the place of this one.
+        """
+        names = [*changes.changed, *changes.removed]
+        loaded = (
+            [base.packed.get(name, b"") for name in names] if detect_conflicts else []
+        )
+        letter, data = self._run(
+            _SAVE_SCRIPT,
+            successor or digest(base.sid),
+            ours.revision,
+            b"" if successor else base.revision,
+            _encode(ours),
+            expiry.transient,
+            expiry.permanent,
+            min(TRACE_TTL, expiry.transient),
+            "0" if successor else "1",
+            "1" if ours.permanent != base.permanent else "0",
+            len(changes.changed),
+            len(changes.removed),
+            *names,
+            *loaded,
+        )
+        if letter == b"S":
+            return Saved(ours, revived=not base.packed)
+        if letter == b"M":
+            stored = self._merged(ours, data[1:], bound=successor is None)
+            return Saved(stored, revived=data[:1] == b"1")
+        if letter == b"C":
+            return Conflict(self._merged(ours, data, bound=successor is None))
+        return Moved(data.decode("ascii")) if letter == b"N" else Gone()
+
+    def touch(self, record: Record, ttl: int) -> None:
+        """Let the session expire in ``ttl`` milliseconds."""
+        self._execute("PEXPIRE", self.key_prefix + digest(record.sid), ttl)
+
+    def retire(
+        self, base: Record, new: Record, *, successor: str | None = None
+    ) -> Record | Moved | Gone | None:
+        """End a session whose place a new one takes.
+
+        Returns what others have saved into it since ``base`` was loaded, or ``None``
+        if nobody has. With ``successor``, end the one that took its place already.
+        """
+        letter, data = self._run(
+            _RETIRE_SCRIPT,
+            successor or digest(base.sid),
+            digest(new.sid),
+            b"" if successor else base.revision,
+            b"" if successor else _binding(base.sid),
+            TRACE_TTL,
+        )
+        if letter == b"S":
+            bound = successor is None
+            return self._merged(base, data, bound=bound) if data else None
+        return Moved(data.decode("ascii")) if letter == b"N" else Gone()
+
+    def delete(self, session_id: str) -> None:
+        """End a session, by its digest, and the one that took its place."""
+        while True:
+            letter, data = self._run(_DELETE_SCRIPT, session_id, session_id)
+            if letter != b"N":
+                return
+            session_id = data.decode("ascii")
+
+    def _run(
+        self, script: _Script, session_id: str, expected: str | bytes, *args: t.Any
+    ) -> tuple[bytes, bytes]:
+        """Run a script on one session; the letter of its reply and what follows."""
+        rest = (1, self.key_prefix + session_id, expected, *args)
+        try:
+            reply = self.client.execute_command("EVALSHA", script.sha, *rest)
+        except NoScriptError:
+            reply = self._execute("EVAL", script.source, *rest)
+        except _FAILURES as error:
+            raise SessionUnavailable from error
+        echo = expected.encode("ascii") if isinstance(expected, str) else expected
+        end = len(echo)
+        if not isinstance(reply, bytes) or reply[:end] != echo:
+            self._desynchronised()
+        letter = reply[end : end + 1]
+        if letter == b"B":
+            self._desynchronised()
+        return letter, reply[end + 1 :]
+
+    def _execute(self, *args: t.Any) -> t.Any:
+        try:
+            return self.client.execute_command(*args)
+        except _FAILURES as error:
+            raise SessionUnavailable from error
+
+    def _record(self, sid: str, value: bytes) -> Record:
+        """Raises where a value is not one of ours, or not this session's."""
+        record, binding = _decode(sid, value)
+        if binding != _binding(sid):
+            self._desynchronised()
+        return record
+
+    def _merged(self, mine: Record, value: bytes, *, bound: bool) -> Record:
+        """A value that a script has returned for a session that we know."""
+        try:
+            if bound:
+                return self._record(mine.sid, value)
+            return _decode(mine.sid, value)[0]
+        except Undecodable as error:
+            raise SessionUnavailable from error
+
+    def _desynchronised(self) -> t.NoReturn:
+        """Drop all idle connections: one of them answers somebody else's questions."""
+        pool = getattr(self.client, "connection_pool", None)
+        if pool is not None:
+            pool.disconnect(inuse_connections=False)
+        else:
+            disconnect = getattr(self.client, "disconnect_connection_pools", None)
+            if disconnect is not None:
+                disconnect()
+        raise SessionUnavailable(
+            "Redis answered with a value that does not belong to this session: its "
+            "connection was out of step, or the value was moved to another key."
+        )
+
+
+def _binding(sid: str) -> bytes:
+    return hashlib.sha256(b"binding:" + sid.encode("ascii")).digest()[:8]
+
+
+def _encode(record: Record) -> bytes:
+    header = _HEADER.pack(
+        _FORMAT,
+        _PERMANENT if record.permanent else 0,
+        record.revision,
+        _binding(record.sid),
+        record.created,
+    )
+    return header + ormsgpack.packb(record.packed)
+
+
+def _decode(sid: str, value: bytes) -> tuple[Record, bytes]:
+    if len(value) <= _HEADER.size or value[0] != _FORMAT:
+        raise Undecodable("the value has no header of ours")
+    _, flags, revision, binding, created = _HEADER.unpack_from(value)
+    try:
+        packed = ormsgpack.unpackb(value[_HEADER.size :])
+    except ValueError as error:
+        raise Undecodable("the value is no MessagePack map") from error
+    if not isinstance(packed, dict) or not _are_bytes(packed.values()):
+        raise Undecodable("the value is no map of packed values")
+    return Record(sid, created, bool(flags & _PERMANENT), revision, packed), binding
+
+
+def _are_bytes(values: cabc.Iterable[object]) -> bool:
+    return all(type(value) is bytes for value in values)

@@ -1,0 +1,141 @@
+"""One request's way to its session: from the browser's cookie to what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .config import SessionConfig
+from .cookie import SessionCookie
+from .cookie import Ticket
+from .errors import HeadersAlreadySent
+from .errors import SessionUnavailable
+from .errors import Undecodable
+from .events import EventLog
+from .events import EventName
+from .lifetimes import Lifetimes
+from .serializer import Serializer
+from .session import digest
+from .session import Record
+from .store import RedisStore
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Site:
+    """What all requests of a site share."""
+
+    config: SessionConfig
+    cookie: SessionCookie
+    events: EventLog
+    lifetimes: Lifetimes
+    serializer: Serializer
+    store: RedisStore
+
+
+class Visit:
+    """Where the session of one request comes from.
+
+    It is the :class:`~wsgi_redis_session.session.Source` of a session.
+    """
+
+    __slots__ = (
+        "closed",
+        "failure",
+        "gone",
+        "had_cookie",
+        "header",
+        "renew_cookie",
+        "site",
+        "tickets",
+    )
+
+    def __init__(self, site: Site, header: str) -> None:
+        self.site = site
+        self.header = header
+        #: Genuine cookies whose sessions may be alive.
+        self.tickets: list[Ticket] = []
+        #: Whether the browser sent a cookie of our name at all.
+        self.had_cookie = False
+        #: Whether the session was prolonged, and its cookie is to be as well.
+        self.renew_cookie = False
+        #: Whether the session ended while the request ran.
+        self.gone = False
+        #: Whether the request is over.
+        self.closed = False
+        #: Why nobody knows which session this is.
+        self.failure: SessionUnavailable | None = None
+
+    def load(self) -> Record:
+        """Ask Redis, once: an outage is not waited for again in the same request."""
+        if self.failure is not None:
+            raise SessionUnavailable from self.failure
+        site = self.site
+        tickets = site.cookie.read(self.header)
+        self.had_cookie = tickets is None or bool(tickets)
+        if tickets is None:
+            site.events.emit("rejected", None, "the cookie is not one of ours")
+            return self.fresh()
+        self.tickets = tickets
+        try:
+            return self._first_alive() or self.fresh()
+        except SessionUnavailable as failure:
+            self.failure = failure
+            site.events.emit("unavailable", None, str(failure.__cause__ or failure))
+            if site.config.on_unavailable == "raise":
+                raise
+            return self.fresh()
+
+    def fresh(self) -> Record:
+        """A new session."""
+        return Record.fresh(self.site.lifetimes.now())
+
+    def undecodable(self, record: Record) -> None:
+        """Report stored values that cannot be read."""
+        self.site.events.emit(
+            "undecodable", digest(record.sid), "a value cannot be read"
+        )
+
+    def refuse(self, record: Record, change: str) -> t.NoReturn:
+        """Report a change that came after the headers, and raise."""
+        message = f"{change} needs a cookie, but the headers have left"
+        self.site.events.emit("late", digest(record.sid), message)
+        raise HeadersAlreadySent(
+            f"{message}; do it before the first byte of the body is sent."
+        )
+
+    def _first_alive(self) -> Record | None:
+        for ticket in list(self.tickets):
+            try:
+                record = self._find(ticket)
+            except Undecodable as error:
+                self._emit("undecodable", ticket, str(error))
+            else:
+                if record is not None:
+                    return record
+                self._emit("unknown", ticket, "ended or expired")
+            self.tickets.remove(ticket)
+        return None
+
+    def _find(self, ticket: Ticket) -> Record | None:
+        site = self.site
+        expiry = site.lifetimes.expiry(ticket.created)
+        if expiry is None:
+            return None
+        due = site.lifetimes.is_touch_due(ticket.issued, ticket.permanent)
+        ttl = expiry.of(ticket.permanent) if due else None
+        record = site.store.load(ticket.sid, ttl)
+        if record is None:
+            return None
+        # What is stored is true, whatever an older cookie says.
+        is_stale = (record.created, record.permanent) != ticket[1:3]
+        if is_stale:
+            expiry = site.lifetimes.expiry(record.created)
+            if expiry is None:
+                return None
+            if due:
+                site.store.touch(record, expiry.of(record.permanent))
+        self.renew_cookie = due or is_stale
+        return record
+
+    def _emit(self, name: EventName, ticket: Ticket, detail: str) -> None:
+        self.site.events.emit(name, digest(ticket.sid), detail)
