@@ -15,6 +15,7 @@ from .session import Changes
 from .session import digest
 from .session import Record
 from .session import Session
+from .session import shortened
 from .store import Gone
 from .store import Moved
 from .store import Saved
@@ -234,7 +235,7 @@ class Commit:
             versions = [
                 side.get(name) for side in (base.packed, changes.packed, theirs.packed)
             ]
-            if versions[2] in versions[:2]:
+            if versions[2] == versions[0]:
                 continue
             value = t.cast(OnConflict, decide)(name, *map(self._unpack, versions))
             if value is MISSING:
@@ -250,7 +251,8 @@ class Commit:
         """Drop the changes. No cookie: the browser may already have a newer one."""
         names = [*self.changes.changed, *self.changes.removed]
         if names:
-            self._emit("lost", self.record, f"{reason}; dropped: {', '.join(names)}")
+            dropped = ", ".join(map(shortened, names))
+            self._emit("lost", self.record, f"{reason}; dropped: {dropped}")
         self.visit.gone = True
         self.session._saved(self._ours(), self.changes)
         return UNCHANGED
@@ -266,8 +268,8 @@ class Commit:
                 largest = max(sizes, key=sizes.__getitem__)
                 raise SessionTooLarge(
                     f"The session would take {total} bytes, more than "
-                    f"max_bytes={limit}, and was not saved: session[{largest!r}] alone "
-                    f"takes {sizes[largest]}. Keep large values elsewhere and a "
+                    f"max_bytes={limit}, and was not saved: session[{shortened(largest)}] "
+                    f"alone takes {sizes[largest]}. Keep large values elsewhere and a "
                     "reference here, or raise max_bytes."
                 )
         return self.record.revised(packed, self.session._permanent)

@@ -12,6 +12,7 @@ import base64
 import collections.abc as cabc
 import dataclasses
 import hashlib
+import reprlib
 import secrets
 import typing as t
 from datetime import date
@@ -51,6 +52,11 @@ def digest(sid: str) -> str:
     to log and to keep in Redis."""
     sha = hashlib.sha256(sid.encode("ascii")).digest()
     return base64.urlsafe_b64encode(sha[:18]).decode("ascii")
+
+
+def shortened(name: str) -> str:
+    """A session's name as an error or an event shows it; visitors may choose names."""
+    return reprlib.repr(name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -286,7 +292,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
             )
         name.encode()  # a lone surrogate has no bytes
         if self._sealed and not record.stored:
-            self._source.refuse(record, f"{name!r} in a new session")
+            self._source.refuse(record, f"{shortened(name)} in a new session")
         name = str.__str__(name)
         self._packed.setdefault(name, None)
         self._values[name] = value
@@ -386,7 +392,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
             return self._serializer.dumps(value)
         except (TypeError, ValueError) as error:
             raise NotSerializable(
-                f"session[{name!r}] was not saved, nor anything else in this session: "
+                f"session[{shortened(name)}] was not saved, nor anything else in this session: "
                 f"{error}"
             ) from error
 

@@ -158,18 +158,15 @@ local stored = redis.call('GET', key)
 if revision == ARGV[1] then return reply .. 'M0' .. stored end
 
 local names, raw, packed = entries(stored)
-local _, our_raw, our_packed = entries(ours)
+local _, our_raw = entries(ours)
 local changed, removed = tonumber(ARGV[9]), tonumber(ARGV[10])
 local bases = 10 + changed + removed
 local is_ours = {}
 for i = 11, bases do
   local name = ARGV[i]
   is_ours[name] = true
-  local theirs = packed[name] or ''
   local base = ARGV[i + changed + removed]
-  if base and theirs ~= base and theirs ~= (our_packed[name] or '') then
-    return reply .. 'C' .. stored
-  end
+  if base and (packed[name] or '') ~= base then return reply .. 'C' .. stored end
 end
 
 local merged, placed = {}, {}

@@ -1,0 +1,711 @@
+"""What a visitor's next request sees, whatever happened at the same time."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import itertools
+import threading
+import typing as t
+
+import pytest
+import redis
+from conftest import Clock
+from visitors import cookie_header
+from visitors import look
+from visitors import Request
+from visitors import store
+
+from wsgi_redis_session import MISSING
+from wsgi_redis_session import NotSerializable
+from wsgi_redis_session import SessionEvent
+from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionTooLarge
+
+MakeManager = cabc.Callable[..., SessionManager]
+
+
+def names(events: list[SessionEvent]) -> list[str]:
+    return [event.name for event in events]
+
+
+def test_session_is_seen_by_the_next_request(manager: SessionManager) -> None:
+    header = store(manager, name="Ada", cart={"items": [1, 2]})
+    assert look(manager, header) == {"name": "Ada", "cart": {"items": [1, 2]}}
+
+
+def test_empty_new_session_leaves_no_key_and_no_cookie(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    session = manager.open("")
+    session.permanent = True
+    assert session.new
+    assert session.get("name") is None
+    assert manager.commit(session).cookie is None
+    assert db.keys() == []
+
+
+def test_nested_change_is_saved_without_a_flag(manager: SessionManager) -> None:
+    header = store(manager, cart={"items": []})
+    request = Request(manager, header)
+    request.session["cart"]["items"].append("apple")
+    assert request.commit() is None
+    assert look(manager, header) == {"cart": {"items": ["apple"]}}
+
+
+def test_nothing_in_redis_gives_the_session_id_away(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = store(manager, name="Ada")
+    sid = Request(manager, header).session.sid
+    (key,) = db.keys()
+    assert sid.encode() not in key + db.get(key)
+    assert look(manager, f"session={key.decode().partition(':')[2]}") == {}
+
+
+def test_every_key_has_a_ttl(make_manager: MakeManager, db: redis.Redis) -> None:
+    manager = make_manager(user_key="user")
+    header = store(manager, flash="hello")
+    Request(manager, header).commit()
+    login = Request(manager, header)
+    login.session["user"] = 1
+    header = cookie_header(login.commit())
+    emptied = Request(manager, store(manager, flash="x"))
+    emptied.session.clear()
+    emptied.commit()
+    assert len(db.keys()) == 3
+    assert all(0 < db.pttl(key) <= 86_400_000 for key in db.keys())
+
+
+# Interleavings.
+
+
+def test_two_requests_keep_each_others_names(manager: SessionManager) -> None:
+    header = store(manager, first=0, kept="kept", second=0)
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["first"] = 1
+    two.session["second"] = 2
+    one.session["added"] = 3
+    one.commit()
+    two.commit()
+    assert list(look(manager, header).items()) == [
+        ("first", 1),
+        ("kept", "kept"),
+        ("second", 2),
+        ("added", 3),
+    ]
+
+
+def test_removed_name_stays_removed_and_a_merged_one_arrives(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, a=1, b=2, c=3)
+    one, two = Request(manager, header), Request(manager, header)
+    del one.session["a"]
+    two.session["d"] = 4
+    two.session.pop("b")
+    one.commit()
+    two.commit()
+    assert look(manager, header) == {"c": 3, "d": 4}
+    assert two.session.copy() == {"c": 3, "d": 4}
+
+
+@pytest.mark.parametrize("count", [14, 15, 16, 17, 300, 70_000])
+def test_merge_of_many_names_and_long_values(
+    make_manager: MakeManager, count: int
+) -> None:
+    manager = make_manager(max_bytes=None)
+    names = {f"name-{number}": number for number in range(count)}
+    long = {"x" * 40: "v" * 200, "y" * 300: "v" * 300, "z" * 70_000: "v" * 70_000}
+    header = store(manager, **names, **long)
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["from one"] = 1
+    two.session["from two"] = 2
+    two.session["y" * 300] = "w" * 70_000
+    one.commit()
+    two.commit()
+    assert look(manager, header) == {
+        **names,
+        **long,
+        "y" * 300: "w" * 70_000,
+        "from one": 1,
+        "from two": 2,
+    }
+
+
+def test_read_only_request_never_writes_back(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = store(manager, name="Ada", cart=[1])
+    reader, writer = Request(manager, header), Request(manager, header)
+    assert reader.session["cart"] == [1]
+    writer.session["cart"] = [1, 2]
+    writer.commit()
+    before = db.get(db.keys()[0])
+    assert reader.commit() is None
+    assert db.get(db.keys()[0]) == before
+
+
+def test_destroyed_session_is_not_recreated_by_a_late_save(
+    manager: SessionManager, db: redis.Redis, events: list[SessionEvent]
+) -> None:
+    header = store(manager, user="Ada")
+    logout, late = Request(manager, header), Request(manager, header)
+    late.session["last_page"] = "/"
+    logout.session.destroy()
+    logout.commit()
+    assert late.commit() is None
+    assert db.keys() == []
+    assert look(manager, header) == {}
+    assert names(events)[-2] == "lost"
+    assert "last_page" in events[-2].detail
+
+
+def test_destroyed_session_does_not_escape_through_regeneration(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = store(manager, user="Ada")
+    logout, late = Request(manager, header), Request(manager, header)
+    late.session.regenerate()
+    logout.session.destroy()
+    logout.commit()
+    assert late.commit() is None
+    assert db.keys() == []
+
+
+def test_destroying_the_old_session_ends_its_successor(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, user="Ada")
+    logout, renewal = Request(manager, header), Request(manager, header)
+    renewal.session.regenerate()
+    renewed = cookie_header(renewal.commit())
+    logout.session.destroy()
+    logout.commit()
+    assert look(manager, header) == {}
+    assert look(manager, renewed) == {}
+
+
+def test_late_save_into_the_old_session_reaches_its_successor(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, cart=1)
+    late, renewal = Request(manager, header), Request(manager, header)
+    renewal.session.regenerate()
+    late.session["late"] = True
+    renewed = cookie_header(renewal.commit())
+    assert late.commit() is None
+    assert look(manager, renewed) == {"cart": 1, "late": True}
+    assert look(manager, header) == {}
+
+
+def test_regeneration_takes_along_what_others_had_saved(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, a=1, b=2)
+    renewal, other = Request(manager, header), Request(manager, header)
+    other.session["c"] = 3
+    del other.session["b"]
+    other.commit()
+    renewal.session["a"] = 10
+    renewal.session.regenerate()
+    renewed = cookie_header(renewal.commit())
+    assert look(manager, renewed) == {"a": 10, "c": 3}
+
+
+def test_two_regenerations_leave_one_session_with_both_changes(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, a=1)
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["one"] = 1
+    two.session["two"] = 2
+    one.session.regenerate()
+    two.session.regenerate()
+    first = cookie_header(one.commit())
+    second = cookie_header(two.commit())
+    assert look(manager, header) == look(manager, first) == {}
+    assert look(manager, second) == {"a": 1, "one": 1, "two": 2}
+
+
+def test_emptied_session_takes_in_what_a_request_on_its_way_stores(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = store(manager, flash="hello")
+    reader, writer = Request(manager, header), Request(manager, header)
+    reader.session.pop("flash")
+    writer.session["cart"] = [1]
+    cleared = reader.commit()
+    assert cleared is not None
+    assert "Max-Age=0" in cleared
+    assert 0 < db.pttl(db.keys()[0]) <= 60_000
+    assert cookie_header(writer.commit()) is not None
+    assert look(manager, header) == {"cart": [1]}
+    assert db.pttl(db.keys()[0]) > 60_000
+
+
+Operation = cabc.Callable[[Request], t.Any]
+
+OPERATIONS: dict[str, Operation] = {
+    "read": lambda request: request.session.get("user"),
+    "write x": lambda request: request.session.update(x=1),
+    "write y": lambda request: request.session.update(y=1),
+    "pop a": lambda request: request.session.pop("a", None),
+    "clear": lambda request: request.session.clear(),
+    "login": lambda request: request.session.update(user="Grace"),
+    "regenerate": lambda request: request.session.regenerate(),
+    "destroy": lambda request: request.session.destroy(),
+}
+
+#: Every order in which three requests can load and commit.
+ORDERS = [
+    order
+    for order in set(itertools.permutations("AABBCC"))
+    if order.index("A") < order.index("B") < order.index("C")
+]
+
+
+@pytest.mark.parametrize("first", OPERATIONS)
+@pytest.mark.parametrize("second", OPERATIONS)
+def test_every_interleaving_keeps_logout_and_loses_no_name(
+    make_manager: MakeManager, first: str, second: str
+) -> None:
+    manager = make_manager(user_key="user")
+    for order, third in itertools.product(sorted(ORDERS), ("write y", "destroy")):
+        chosen = dict(zip("ABC", (first, second, third), strict=True))
+        header = store(manager, user="Ada", a=1)
+        jar, ever = header, [header]
+        requests: dict[str, Request] = {}
+        for who in order:
+            if who not in requests:
+                requests[who] = Request(manager, jar)
+                OPERATIONS[chosen[who]](requests[who])
+                continue
+            set_cookie = requests[who].commit()
+            if set_cookie is not None:
+                jar = cookie_header(set_cookie)
+                ever.append(jar)
+        story = f"{chosen} in the order {order}"
+        seen = [look(manager, cookie) for cookie in ever]
+        if "destroy" in chosen.values():
+            assert not any("user" in session and "a" in session for session in seen), (
+                story
+            )
+            assert not any(session.get("user") == "Ada" for session in seen), story
+        elif "clear" not in chosen.values():
+            assert sum(bool(session) for session in seen) >= 1, story
+            expected = {"y": 1} | ({"x": 1} if "write x" in chosen.values() else {})
+            assert expected.items() <= seen[-1].items(), story
+            assert ("a" in seen[-1]) == ("pop a" not in chosen.values()), story
+
+
+def test_forty_writers_keep_forty_names(make_manager: MakeManager) -> None:
+    manager = make_manager(max_connections=40)
+    header = store(manager, base=True)
+    barrier = threading.Barrier(40)
+
+    def write(number: int) -> None:
+        request = Request(manager, header)
+        request.session[f"name-{number}"] = number
+        barrier.wait()
+        request.commit()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert look(manager, header) == {"base": True} | {f"name-{n}": n for n in range(40)}
+
+
+# Conflicts.
+
+
+def test_last_writer_of_a_name_wins(manager: SessionManager) -> None:
+    header = store(manager, n=0)
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["n"] = 1
+    two.session["n"] = 2
+    two.commit()
+    one.commit()
+    assert look(manager, header) == {"n": 1}
+
+
+def test_on_conflict_decides_between_two_writers(make_manager: MakeManager) -> None:
+    asked = []
+
+    def decide(name: str, base: t.Any, ours: t.Any, theirs: t.Any) -> t.Any:
+        asked.append((name, base, ours, theirs))
+        if MISSING in (base, ours, theirs):
+            return MISSING
+        return theirs + ours - base
+
+    manager = make_manager(on_conflict=decide)
+    header = store(manager, count=10, gone=1, untouched="u")
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["count"] += 1
+    two.session["count"] += 5
+    del one.session["gone"]
+    two.session["gone"] = 2
+    two.session["new"] = "two"
+    one.session["alone"] = "one"
+    two.commit()
+    one.commit()
+    assert asked == [("count", 10, 11, 15), ("gone", 1, MISSING, 2)]
+    assert look(manager, header) == {
+        "count": 16,
+        "untouched": "u",
+        "new": "two",
+        "alone": "one",
+    }
+    assert one.session["count"] == 16
+
+
+def test_on_conflict_counts_twenty_concurrent_increments(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(
+        on_conflict=lambda name, base, ours, theirs: theirs + ours - base
+    )
+    header = store(manager, count=0)
+    barrier = threading.Barrier(20)
+
+    def increment() -> None:
+        request = Request(manager, header)
+        request.session["count"] += 1
+        barrier.wait()
+        request.commit()
+
+    threads = [threading.Thread(target=increment) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert look(manager, header) == {"count": 20}
+
+
+def test_on_conflict_decides_for_a_regenerating_request_too(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(
+        on_conflict=lambda name, base, ours, theirs: theirs + ours - base
+    )
+    header = store(manager, count=0)
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["count"] += 1
+    two.session["count"] += 1
+    two.commit()
+    one.session.regenerate()
+    assert look(manager, cookie_header(one.commit())) == {"count": 2}
+
+
+# Login and logout.
+
+
+def test_login_and_logout_change_the_session_id_by_themselves(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(user_key="user")
+    planted = store(manager, cart=1)
+    login = Request(manager, planted)
+    login.session["user"] = 42
+    logged_in = cookie_header(login.commit())
+    assert look(manager, planted) == {}
+    assert look(manager, logged_in) == {"cart": 1, "user": 42}
+    logout = Request(manager, logged_in)
+    del logout.session["user"]
+    logged_out = cookie_header(logout.commit())
+    assert look(manager, logged_in) == {}
+    assert look(manager, logged_out) == {"cart": 1}
+
+
+def test_emptying_a_session_of_a_user_ends_it(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(user_key="user")
+    header = store(manager, user=42)
+    late, logout = Request(manager, header), Request(manager, header)
+    logout.session.clear()
+    late.session["last_page"] = "/"
+    set_cookie = logout.commit()
+    assert set_cookie is not None
+    assert "Max-Age=0" in set_cookie
+    assert late.commit() is None
+    assert db.keys() == []
+
+
+def test_logout_ends_every_session_that_the_browser_named(
+    make_manager: MakeManager, clock: Clock
+) -> None:
+    manager = make_manager(clock=clock)
+    older = store(manager, user="Ada")
+    clock.move(10)
+    newer = store(manager, user="Ada")
+    logout = manager.open(f"{older}; {newer}")
+    logout.destroy()
+    manager.commit(logout)
+    assert look(manager, older) == look(manager, newer) == {}
+
+
+def test_what_is_stored_after_destroy_goes_into_a_new_session(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, user="Ada")
+    request = Request(manager, header)
+    old_id = request.session.id
+    request.session.destroy()
+    assert request.session.new
+    assert request.session.id != old_id
+    request.session["flash"] = "Good bye"
+    renewed = cookie_header(request.commit())
+    assert look(manager, header) == {}
+    assert look(manager, renewed) == {"flash": "Good bye"}
+
+
+def test_revoked_session_is_gone_and_cannot_be_saved_again(
+    manager: SessionManager,
+) -> None:
+    header = store(manager, user="Ada")
+    running = Request(manager, header)
+    manager.revoke(running.session.id)
+    running.session["x"] = 1
+    assert running.commit() is None
+    assert look(manager, header) == {}
+
+
+def test_made_up_and_ended_session_ids_are_never_adopted(
+    manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    header = store(manager, user="Ada")
+    logout = Request(manager, header)
+    logout.session.destroy()
+    logout.commit()
+    for cookie in (header, "session=" + "A" * 43, "session=../../x", "session="):
+        request = Request(manager, cookie)
+        request.session["x"] = 1
+        created = cookie_header(request.commit())
+        assert created != cookie
+        assert request.session.sid not in cookie
+        assert look(manager, cookie) == {}
+    assert names(events).count("rejected") == 6
+
+
+# Lifetimes.
+
+
+def test_idle_timeout_is_the_ttl(make_manager: MakeManager, db: redis.Redis) -> None:
+    manager = make_manager(idle_timeout=100, permanent_lifetime=1000)
+    header = store(manager, n=1)
+    (key,) = db.keys()
+    assert 99_000 < db.pttl(key) <= 100_000
+    request = Request(manager, header)
+    request.session.permanent = True
+    set_cookie = request.commit()
+    assert set_cookie is not None
+    assert "Max-Age=1000" in set_cookie
+    assert 999_000 < db.pttl(key) <= 1_000_000
+    assert Request(manager, cookie_header(set_cookie)).session.permanent
+
+
+def test_session_is_prolonged_once_per_touch_interval(
+    make_manager: MakeManager, clock: Clock, db: redis.Redis
+) -> None:
+    manager = make_manager(clock=clock, idle_timeout=1000, touch_interval=50)
+    header = store(manager, n=1)
+    (key,) = db.keys()
+    db.pexpire(key, 500_000)
+    clock.move(49)
+    assert Request(manager, header).commit() is None
+    assert db.pttl(key) <= 500_000
+    clock.move(2)
+    request = Request(manager, header)
+    assert 999_000 < db.pttl(key) <= 1_000_000
+    outcome = manager.commit(request.session)
+    assert outcome.renewal
+    assert cookie_header(outcome.cookie) != header
+    db.pexpire(key, 500_000)
+    assert Request(manager, cookie_header(outcome.cookie)).commit() is None
+    assert db.pttl(key) <= 500_000
+
+
+def test_ttl_never_goes_beyond_the_lifetime(
+    make_manager: MakeManager, clock: Clock, db: redis.Redis
+) -> None:
+    manager = make_manager(
+        clock=clock, idle_timeout=1000, lifetime=3000, touch_interval=10
+    )
+    header = store(manager, n=1)
+    clock.move(2500)
+    request = Request(manager, header)
+    assert request.session["n"] == 1
+    (key,) = db.keys()
+    assert 499_000 < db.pttl(key) <= 500_000
+    request.session["n"] = 2
+    header = cookie_header(request.commit())
+    assert 499_000 < db.pttl(key) <= 500_000
+    request = Request(manager, header)
+    request.session.regenerate()
+    header = cookie_header(request.commit())
+    assert look(manager, header) == {"n": 2}
+    clock.move(501)
+    assert look(manager, header) == {}
+
+
+def test_no_lifetime_is_no_limit(make_manager: MakeManager, clock: Clock) -> None:
+    manager = make_manager(clock=clock, lifetime=None)
+    header = store(manager, n=1)
+    clock.move(10 * 365 * 86_400)
+    assert look(manager, header) == {"n": 1}
+
+
+def test_stored_header_is_the_truth_about_permanence(
+    make_manager: MakeManager, clock: Clock, db: redis.Redis
+) -> None:
+    manager = make_manager(clock=clock, idle_timeout=1000, permanent_lifetime=5000)
+    before = store(manager, n=1)
+    request = Request(manager, before)
+    request.session.permanent = True
+    request.commit()  # and the response was lost
+    clock.move(600)
+    again = Request(manager, before)
+    assert again.session.permanent
+    assert db.pttl(db.keys()[0]) > 4_900_000
+    renewed = again.commit()
+    assert renewed is not None
+    assert "Max-Age=5000" in renewed
+
+
+def test_changes_are_dropped_when_the_lifetime_ends_meanwhile(
+    make_manager: MakeManager, clock: Clock, events: list[SessionEvent]
+) -> None:
+    manager = make_manager(clock=clock, lifetime=100)
+    header = store(manager, n=1)
+    request = Request(manager, header)
+    request.session["n"] = 2
+    clock.move(101)
+    assert request.commit() is None
+    assert names(events)[-1] == "lost"
+
+
+# What cannot be stored, and what cannot be read.
+
+
+def test_unserializable_value_names_its_key_and_saves_nothing(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = store(manager, kept=1)
+    before = db.get(db.keys()[0])
+    request = Request(manager, header)
+    request.session["kept"] = 2
+    request.session["bad"] = {"deep": [object()]}
+    with pytest.raises(NotSerializable, match=r"session\['bad'\].*builtins\.object"):
+        request.commit()
+    assert db.get(db.keys()[0]) == before
+
+
+def test_session_over_max_bytes_is_refused(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(max_bytes=1000)
+    header = store(manager, small="x")
+    request = Request(manager, header)
+    request.session["large"] = "x" * 1000
+    with pytest.raises(SessionTooLarge, match=r"max_bytes=1000.*\['large'\]"):
+        request.commit()
+    assert look(manager, header) == {"small": "x"}
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"x",
+        b"\x01",
+        b"\x02" + b"x" * 60,
+        b"\x80\x04}.",
+        b"{}",
+        b"\x01" * 26,
+    ],
+)
+def test_undecodable_value_is_a_new_session_and_an_event(
+    manager: SessionManager,
+    db: redis.Redis,
+    events: list[SessionEvent],
+    garbage: bytes,
+) -> None:
+    header = store(manager, n=1)
+    (key,) = db.keys()
+    db.set(key, garbage, keepttl=True)
+    request = Request(manager, header)
+    assert request.session.new
+    assert names(events)[-1] == "undecodable"
+    request.session["n"] = 2
+    assert look(manager, cookie_header(request.commit())) == {"n": 2}
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", b"\x81", b"\x90", b"\x81\xa1a\x01"])
+def test_undecodable_payload_is_a_new_session_and_an_event(
+    manager: SessionManager,
+    db: redis.Redis,
+    events: list[SessionEvent],
+    payload: bytes,
+) -> None:
+    header = store(manager, n=1)
+    (key,) = db.keys()
+    db.set(key, db.get(key)[:26] + payload, keepttl=True)
+    assert look(manager, header) == {}
+    assert names(events)[-1] == "undecodable"
+
+
+def test_key_of_another_type_is_a_new_session_and_an_event(
+    manager: SessionManager, db: redis.Redis, events: list[SessionEvent]
+) -> None:
+    header = store(manager, n=1)
+    (key,) = db.keys()
+    db.delete(key)
+    db.hset(key, "field", "value")
+    assert look(manager, header) == {}
+    assert names(events)[-1] == "undecodable"
+
+
+def test_unreadable_value_is_a_new_session_and_an_event(
+    manager: SessionManager, db: redis.Redis, events: list[SessionEvent]
+) -> None:
+    header = store(manager, user="Ada", cart=b"12345678")
+    (key,) = db.keys()
+    db.set(key, db.get(key).replace(b"\xc4\x0812345678", b"\xc1" * 10), keepttl=True)
+    request = Request(manager, header)
+    assert request.session["user"] == "Ada"
+    assert request.session.get("cart") is None
+    assert request.session.new
+    assert "user" not in request.session
+    assert names(events)[-1] == "undecodable"
+    assert request.commit() is None
+
+
+def test_observer_that_fails_harms_nobody(
+    make_manager: MakeManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    def observe(event: SessionEvent) -> None:
+        raise RuntimeError("the observer is broken")
+
+    manager = make_manager(on_event=observe)
+    assert look(manager, store(manager, n=1)) == {"n": 1}
+    assert "on_event failed" in caplog.text
+
+
+def test_no_log_and_no_event_carries_secrets(
+    manager: SessionManager,
+    events: list[SessionEvent],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", "wsgi_redis_session")
+    header = store(manager, password="hunter2")
+    request = Request(manager, header)
+    sid = request.session.sid
+    request.session.destroy()
+    request.commit()
+    look(manager, header)
+    look(manager, "session=hunter2")
+    told = caplog.text + repr(events) + repr(request.session)
+    assert "destroyed" in told
+    assert not any(secret in told for secret in (sid, "hunter2", "not a secret"))
