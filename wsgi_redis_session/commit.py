@@ -265,11 +265,11 @@ class Commit:
             sizes = {name: len(name) + len(data) for name, data in packed.items()}
             total = sum(sizes.values())
             if total > limit:
-                largest = max(sizes, key=sizes.__getitem__)
+                name = max(sizes, key=sizes.__getitem__)
                 raise SessionTooLarge(
                     f"The session would take {total} bytes, more than "
-                    f"max_bytes={limit}, and was not saved: session[{shortened(largest)}] "
-                    f"alone takes {sizes[largest]}. Keep large values elsewhere and a "
+                    f"max_bytes={limit}, and was not saved: session[{shortened(name)}] "
+                    f"alone takes {sizes[name]}. Keep large values elsewhere and a "
                     "reference here, or raise max_bytes."
                 )
         return self.record.revised(packed, self.session._permanent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import difflib
+import re
 import time
 import typing as t
 from datetime import timedelta
@@ -36,6 +37,9 @@ _TOKEN = frozenset(
     "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
+#: A host name (RFC 1123, section 2.1); its port is left out of the cookie.
+_DOMAIN = re.compile(r"\.?(?=.{1,253}$)[\w-]{1,63}(\.[\w-]{1,63})*(:\d+)?", re.ASCII)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SessionConfig:
@@ -56,7 +60,8 @@ class SessionConfig:
     cookie_secure: bool | t.Literal["auto"] = "auto"
     #: Hide the cookie from JavaScript.
     cookie_httponly: bool = True
-    #: ``"Lax"``, ``"Strict"`` or ``"None"``; ``None`` leaves the attribute out.
+    #: ``"Lax"``, ``"Strict"`` or ``"None"``, which implies Secure; ``None`` leaves the
+    #: attribute out.
     cookie_samesite: str | None = "Lax"
     #: Keep one cookie per embedding site (CHIPS); implies Secure.
     cookie_partitioned: bool = False
@@ -66,6 +71,11 @@ class SessionConfig:
     idle_timeout: Duration = timedelta(days=1)
     #: The same for a session that was made ``permanent``; its cookie lasts as long.
     permanent_lifetime: Duration = timedelta(days=31)
+    #: Whether a new session is permanent until the application says otherwise.
+    permanent: bool = False
+    #: Whether the cookie of a permanent session is written, and the session prolonged,
+    #: with each response that used the session, and not once per touch interval.
+    refresh_each_request: bool = False
     #: A session ends when it is this old, used or not; ``None`` is never.
     lifetime: Duration | None = timedelta(days=90)
     #: A session in use is prolonged at most this often; ``None`` is a twentieth of
@@ -115,6 +125,8 @@ class SessionConfig:
             self._check_duration("lifetime")
         if self.touch_interval is not None:
             self._check_duration("touch_interval", zero=True)
+        for option in ("permanent", "refresh_each_request"):
+            self._check_bool(option)
         self._check_integer("max_connections", minimum=1)
         self._check_integer("retries", minimum=0)
         if self.max_bytes is not None:
@@ -122,17 +134,14 @@ class SessionConfig:
         self._check_text("key_prefix")
         if self.user_key is not None:
             self._check_text("user_key")
-        for option in ("on_conflict", "on_event", "clock"):
+        for option in ("on_conflict", "on_event"):
             value = getattr(self, option)
             if value is not None and not callable(value):
                 raise _wrong(option, value, "a callable")
-        if self.serializer is not None and not (
-            callable(getattr(self.serializer, "dumps", None))
-            and callable(getattr(self.serializer, "loads", None))
-        ):
-            raise _wrong(
-                "serializer", self.serializer, "an object with dumps() and loads()"
-            )
+        if not callable(self.clock):
+            raise _wrong("clock", self.clock, "a callable")
+        if self.serializer is not None:
+            self._check_serializer(self.serializer)
         if self.on_unavailable not in ("raise", "anonymous"):
             raise _wrong(
                 "on_unavailable", self.on_unavailable, '"raise" or "anonymous"'
@@ -144,7 +153,8 @@ class SessionConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in options:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
+                likely = [*known, "secret_key", "secret_key_fallbacks"]
+                close = difflib.get_close_matches(name.lower(), likely, n=1, cutoff=0.5)
                 hint = (
                     f"did you mean {close[0]!r}?"
                     if close
@@ -160,26 +170,35 @@ class SessionConfig:
 
     def _check_cookie(self) -> None:
         name = self.cookie_name
-        if not isinstance(name, str) or not name or not _TOKEN.issuperset(name):
+        is_token = isinstance(name, str) and _TOKEN.issuperset(name)
+        # The value needs its part of the 4096 bytes that browsers keep.
+        if not is_token or not 1 <= len(name) <= 256:
             raise _wrong(
                 "cookie_name",
                 name,
-                "a non-empty name of ASCII letters, digits and !#$%&'*+-.^_`|~ "
+                "a name of 1 to 256 ASCII letters, digits and !#$%&'*+-.^_`|~ "
                 "(RFC 9110, section 5.6.2)",
             )
-        if self.cookie_secure not in (True, False, "auto"):
+        if self.cookie_secure != "auto" and not isinstance(self.cookie_secure, bool):
             raise _wrong("cookie_secure", self.cookie_secure, 'True, False or "auto"')
         for option in ("cookie_httponly", "cookie_partitioned"):
-            if not isinstance(getattr(self, option), bool):
-                raise _wrong(option, getattr(self, option), "True or False")
+            self._check_bool(option)
         path = self.cookie_path
-        if not isinstance(path, str) or not path.startswith("/") or _unsafe(path):
-            raise _wrong("cookie_path", path, 'a path that begins with "/"')
+        is_path = isinstance(path, str) and path.startswith("/") and not _unsafe(path)
+        # Browsers ignore a longer one (RFC 6265bis, section 5.6).
+        if not is_path or len(path) > 1024:
+            raise _wrong(
+                "cookie_path",
+                path,
+                'a path of at most 1024 ASCII characters that begins with "/"',
+            )
         domain = self.cookie_domain
-        if domain is not None and (
-            not isinstance(domain, str) or not domain.strip(".") or _unsafe(domain)
+        if domain is not None and not (
+            isinstance(domain, str) and _DOMAIN.fullmatch(domain)
         ):
-            raise _wrong("cookie_domain", domain, "a domain name or None")
+            raise _wrong(
+                "cookie_domain", domain, 'a domain name, as in "example.com", or None'
+            )
         samesite = self.cookie_samesite
         if samesite is not None and (
             not isinstance(samesite, str)
@@ -231,6 +250,23 @@ class SessionConfig:
                 f"True, because the name {self.cookie_name!r} needs HttpOnly",
             )
 
+    def _check_bool(self, option: str) -> None:
+        if not isinstance(getattr(self, option), bool):
+            raise _wrong(option, getattr(self, option), "True or False")
+
+    @staticmethod
+    def _check_serializer(serializer: Serializer) -> None:
+        try:
+            works = serializer.loads(packed := serializer.dumps("")) == ""
+        except (AttributeError, TypeError, ValueError):
+            works = False
+        if not works or not isinstance(packed, bytes):
+            raise _wrong(
+                "serializer",
+                serializer,
+                "an object whose dumps() returns bytes that its loads() takes",
+            )
+
     def _check_duration(self, option: str, *, zero: bool = False) -> None:
         value = getattr(self, option)
         allowed = "a timedelta or a number of seconds, " + (
@@ -238,7 +274,8 @@ class SessionConfig:
         )
         if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
             raise _wrong(option, value, allowed)
-        seconds = self.seconds(option)
+        # An integer may be too large for a float.
+        seconds = value.total_seconds() if isinstance(value, timedelta) else value
         shortest = 0.0 if zero else 0.001
         longest = 100 * 365 * 86400.0
         if not shortest <= seconds <= longest:
@@ -251,13 +288,17 @@ class SessionConfig:
 
     def _check_text(self, option: str) -> None:
         value = getattr(self, option)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or not _is_unicode(value):
             raise _wrong(option, value, "a non-empty string")
 
 
 def _unsafe(text: str) -> bool:
     """Whether a cookie attribute would end early or break the header."""
     return any(char in ";," or not " " < char < "\x7f" for char in text)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _wrong(option: str, value: object, allowed: str) -> ConfigurationError:

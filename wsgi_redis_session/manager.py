@@ -80,15 +80,15 @@ class SessionManager:
         :exc:`~wsgi_redis_session.HeadersAlreadySent` or
         :exc:`~wsgi_redis_session.SessionUnavailable`; the browser's cookie then stands.
         """
-        if session._record is None or session._is_settled():
-            return UNCHANGED
         visit = t.cast(Visit, session._source)
+        if session._record is None or session._is_settled() or visit.closed:
+            return UNCHANGED
         outcome = Commit(session, visit, secure=secure, headers_sent=headers_sent).run()
         session._looked = False
         return outcome
 
     def close(self, session: Session) -> None:
-        """The request is over."""
+        """The request is over, and what it does to its session from now on is lost."""
         t.cast(Visit, session._source).closed = True
 
     def is_serving(self, session: Session) -> bool:

@@ -73,9 +73,9 @@ class Record:
     packed: dict[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
 
     @classmethod
-    def fresh(cls, created: int) -> Record:
+    def fresh(cls, created: int, permanent: bool = False) -> Record:
         """A new session under a new session id of 256 random bits."""
-        return cls(secrets.token_urlsafe(32), created)
+        return cls(secrets.token_urlsafe(32), created, permanent)
 
     @property
     def stored(self) -> bool:
@@ -392,8 +392,8 @@ class Session(cabc.MutableMapping[str, t.Any]):
             return self._serializer.dumps(value)
         except (TypeError, ValueError) as error:
             raise NotSerializable(
-                f"session[{shortened(name)}] was not saved, nor anything else in this session: "
-                f"{error}"
+                f"session[{shortened(name)}] was not saved, nor anything else in this "
+                f"session: {error}"
             ) from error
 
     def _saved(self, record: Record, changes: Changes) -> None:

@@ -87,7 +87,7 @@ class Visit:
 
     def fresh(self) -> Record:
         """A new session."""
-        return Record.fresh(self.site.lifetimes.now())
+        return Record.fresh(self.site.lifetimes.now(), self.site.config.permanent)
 
     def undecodable(self, record: Record) -> None:
         """Report stored values that cannot be read."""

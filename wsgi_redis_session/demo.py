@@ -1,0 +1,502 @@
+"""The demo: a page that shows its visitor's session, and Redis behind it.
+
+.. code-block:: console
+
+    $ python -m wsgi_redis_session demo
+
+It uses the server that ``SESSION_REDIS`` names, or starts a private one and ends it.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses
+import errno
+import functools
+import io
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import typing as t
+from urllib.parse import urlsplit
+
+from redis.exceptions import RedisError
+from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
+from werkzeug.routing import Rule
+from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Request
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import ClosingIterator
+
+from . import demo_page
+from .demo_page import duration
+from .errors import SessionUnavailable
+from .errors import Undecodable
+from .local_server import LocalServer
+from .local_server import server_name
+from .manager import SessionManager
+from .middleware import get_session
+from .middleware import SessionMiddleware
+from .session import digest
+from .session import Session
+from .store import _decode
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: Its own, so that the sessions of an application on the same server stay out of it.
+KEY_PREFIX = "wsgi-session-demo:"
+
+DEFAULT_PORT = 8000
+
+#: Names in the session that are not the visitor's to write.
+_RESERVED = ("visits", "user", "id_before_login")
+
+_MAX_VALUES = 20
+
+#: A server may hold the keys of others, too: it is not searched for longer than this.
+_MAX_SCANS = 50
+
+
+class DemoError(Exception):
+    """Why the demo cannot run, and what to do about it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One key in Redis, as it was found."""
+
+    key: str
+    #: What is left of it, in milliseconds.
+    ttl: int
+    value: bytes = dataclasses.field(repr=False)
+
+    @property
+    def names(self) -> dict[str, int]:
+        """The names of a stored session, and how many bytes each value takes; empty
+        for anything else."""
+        try:
+            record, _ = _decode("", self.value)
+        except Undecodable:
+            return {}
+        return {name: len(packed) for name, packed in record.packed.items()}
+
+    @property
+    def content(self) -> str:
+        """What kind of content it is."""
+        if self.value[:1] == b"\0":
+            return "a trace: this session got a new id"
+        # Others chose the names: no control character of theirs gets to a terminal.
+        shown = [name if name.isidentifier() else ascii(name) for name in self.names]
+        return ", ".join(shown) or "no values"
+
+
+class Window:
+    """Looks at what the sessions of a manager are in Redis, and only looks.
+
+    Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
+    """
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions = sessions
+        self.prefix = sessions.store.key_prefix
+
+    @functools.cached_property
+    def server(self) -> str:
+        """Which server it is, and its version."""
+        return server_name(self._ask("INFO", "server"))
+
+    def entry(self, session_id: str) -> Entry | None:
+        """What is stored of a session."""
+        return self._entry(self.prefix + session_id)
+
+    def entries(self) -> dict[str, Entry]:
+        """What is stored of all sessions, by key."""
+        cursor, keys = 0, set[bytes]()
+        for _ in range(_MAX_SCANS):
+            cursor, found = self._ask(
+                "SCAN", cursor, "MATCH", f"{self.prefix}*", "COUNT", 1000
+            )
+            keys.update(found)
+            if not cursor:
+                break
+        entries = (self._entry(key.decode("ascii", "replace")) for key in sorted(keys))
+        return {entry.key: entry for entry in entries if entry is not None}
+
+    def _entry(self, key: str) -> Entry | None:
+        is_string = self._ask("TYPE", key) in (b"string", "string")
+        value = self._ask("GET" if is_string else "DUMP", key)
+        ttl = self._ask("PTTL", key)
+        return None if value is None else Entry(key, ttl, value)
+
+    def _ask(self, *command: str | int) -> t.Any:
+        try:
+            return self.sessions.store.client.execute_command(*command)
+        except (RedisError, OSError) as error:
+            raise SessionUnavailable from error
+
+
+class Report:
+    """Shows what is stored whenever it has changed."""
+
+    def __init__(self, window: Window, show: cabc.Callable[[str], object]) -> None:
+        self._window = window
+        self._show = show
+        self._lock = threading.Lock()
+        self._known: dict[str, Entry] = {}
+
+    def update(self, cause: str) -> None:
+        """Compare with what was there last time; ``cause`` is the heading."""
+        with self._lock:
+            try:
+                entries = self._window.entries()
+            except SessionUnavailable as error:
+                self._show(f"{cause}\n    the store does not answer: {error.__cause__}")
+                return
+            known, self._known = self._known, entries
+            marks = {key: _mark(known.get(key), entry) for key, entry in entries.items()}
+            gone = [key for key in known if key not in entries]
+            if gone or any(mark != " " for mark in marks.values()):
+                lines = [_line(marks[key], entry) for key, entry in entries.items()]
+                self._show("\n".join([cause, *lines, *map(_gone_line, gone)]))
+
+
+def _mark(before: Entry | None, now: Entry) -> str:
+    if before is None:
+        return "+"
+    return " " if before.value == now.value else "*"
+
+
+def _line(mark: str, entry: Entry) -> str:
+    left, size = duration(entry.ttl / 1000), len(entry.value)
+    return f"  {mark} {entry.key}  {left:>12}  {size:>5} bytes  {entry.content}"
+
+
+def _gone_line(key: str) -> str:
+    return f"  - {key}  gone"
+
+
+class Pages:
+    """The demo's pages, a WSGI application behind the session middleware."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._urls = Map(
+            [
+                Rule("/", endpoint=self._page, methods=["GET"]),
+                Rule("/plain", endpoint=self._plain, methods=["GET"]),
+                Rule("/store", endpoint=self._store, methods=["POST"]),
+                Rule("/delete", endpoint=self._delete, methods=["POST"]),
+                Rule("/login", endpoint=self._login, methods=["POST"]),
+                Rule("/logout", endpoint=self._logout, methods=["POST"]),
+                Rule("/permanent", endpoint=self._permanent, methods=["POST"]),
+                Rule("/style.css", endpoint=_style, methods=["GET"]),
+                Rule("/favicon.svg", endpoint=_icon, methods=["GET"]),
+                Rule("/favicon.ico", endpoint=_icon, methods=["GET"]),
+            ]
+        )
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        request = Request(environ)
+        request.max_content_length = 64 * 1024
+        try:
+            endpoint, _ = self._urls.bind_to_environ(environ).match()
+            if request.method == "POST":
+                _refuse_foreign(request)
+            response: Response = endpoint(request)
+        except HTTPException as error:
+            response = _error(error, environ)
+        return _respond(response, environ, start_response)
+
+    def _page(self, request: Request) -> Response:
+        return _html(demo_page.render(self._visit(request)))
+
+    def _plain(self, request: Request) -> Response:
+        return _private(Response(demo_page.plain(self._visit(request))))
+
+    def _store(self, request: Request) -> Response:
+        session = get_session(request.environ)
+        name = _text(request, "name", 40)
+        value = request.form.get("value", "")
+        if name in _RESERVED:
+            raise BadRequest(f"The demo itself writes {name!r}: take another name.")
+        if len(value) > 1000:
+            raise BadRequest("The demo takes values of up to 1000 characters.")
+        values = _own_values(session)
+        if name not in values and len(values) >= _MAX_VALUES:
+            raise BadRequest("The demo takes no more values: delete one first.")
+        session[name] = value
+        return redirect("/", 303)
+
+    def _delete(self, request: Request) -> Response:
+        name = _text(request, "name", 40)
+        if name not in _RESERVED:
+            get_session(request.environ).pop(name, None)
+        return redirect("/", 303)
+
+    def _login(self, request: Request) -> Response:
+        session = get_session(request.environ)
+        user = _text(request, "user", 40)
+        if user != session.get("user"):
+            if not session.new:
+                session["id_before_login"] = session.id
+            # The manager's option user_key gives the session a new id for this.
+            session["user"] = user
+        return redirect("/", 303)
+
+    def _logout(self, request: Request) -> Response:
+        get_session(request.environ).destroy()
+        return redirect("/", 303)
+
+    def _permanent(self, request: Request) -> Response:
+        get_session(request.environ).permanent = bool(request.form.get("keep"))
+        return redirect("/", 303)
+
+    def _visit(self, request: Request) -> demo_page.View:
+        session = get_session(request.environ)
+        session["visits"] = session.get("visits", 0) + 1
+        entry = None if session.new else self._window.entry(session.id)
+        config = self._window.sessions.config
+        return demo_page.View(
+            server=self._window.server,
+            url=request.host_url,
+            session_id=session.id,
+            id_before_login=session.get("id_before_login"),
+            new=session.new,
+            permanent=session.permanent,
+            user=session.get("user"),
+            visits=session["visits"],
+            age=config.clock() - session.created,
+            left=entry.ttl / 1000 if entry else None,
+            idle_timeout=config.seconds("idle_timeout"),
+            permanent_lifetime=config.seconds("permanent_lifetime"),
+            lifetime=config.seconds("lifetime"),
+            cookie_name=config.cookie_name,
+            values=_own_values(session),
+            key=self._window.prefix + session.id,
+            size=len(entry.value) if entry else 0,
+            names=entry.names if entry else {},
+        )
+
+
+def make_app(
+    sessions: SessionManager, show: cabc.Callable[[str], object]
+) -> WSGIApplication:
+    """The demo as a WSGI application; ``show`` gets a text whenever what is stored has
+    changed."""
+    window = Window(sessions)
+    report = Report(window, show)
+    application = SessionMiddleware(Pages(window), sessions)
+
+    def demo(
+        environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        try:
+            body = application(environ, start_response)
+        except SessionUnavailable as error:
+            # The session could not be saved, and nothing has been sent.
+            response = _error(error, environ)
+            return _respond(response, environ, start_response)
+        if not get_session(environ).accessed:
+            return body
+        return ClosingIterator(body, lambda: report.update(request))
+
+    return demo
+
+
+def _respond(
+    response: Response, environ: WSGIEnvironment, start_response: StartResponse
+) -> list[bytes]:
+    """A complete body, so that the middleware saves the session before it returns."""
+    body, status, headers = response.get_wsgi_response(environ)
+    start_response(status, headers.to_wsgi_list())
+    return list(body)
+
+
+def _refuse_foreign(request: Request) -> None:
+    """Keep the forms of other sites from acting for a visitor.
+
+    SameSite=Lax does most of it, but to it all ports of a host are one site, and a
+    login needs no cookie. A client that sends neither header is no browser.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        is_own = site in ("same-origin", "none")
+    else:
+        is_own = origin is None or urlsplit(origin).netloc == request.host
+    if not is_own:
+        raise Forbidden("This form was sent by another site.")
+
+
+def _text(request: Request, field: str, longest: int) -> str:
+    text = request.form.get(field, "").strip()
+    if not 0 < len(text) <= longest:
+        raise BadRequest(f"The field {field!r} takes 1 to {longest} characters.")
+    return text
+
+
+def _own_values(session: Session) -> dict[str, t.Any]:
+    """What the visitor has stored."""
+    return {name: value for name, value in session.items() if name not in _RESERVED}
+
+
+def _html(markup: str, status: int = 200) -> Response:
+    response = Response(markup, status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+    return _private(response)
+
+
+def _private(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    # With no-referrer browsers would send "Origin: null" with the page's own forms.
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def _error(error: HTTPException, environ: WSGIEnvironment) -> Response:
+    original = error.get_response(environ)
+    text = error.description or ""
+    page = _html(
+        demo_page.render_error(original.status_code, error.name, text),
+        original.status_code,
+    )
+    if "Allow" in original.headers:
+        page.headers["Allow"] = original.headers["Allow"]
+    return page
+
+
+def _style(request: Request) -> Response:
+    return _asset(demo_page.STYLE, "text/css")
+
+
+def _icon(request: Request) -> Response:
+    return _asset(demo_page.ICON, "image/svg+xml")
+
+
+def _asset(text: str, mimetype: str) -> Response:
+    response = Response(text, mimetype=mimetype)
+    response.headers["Cache-Control"] = "max-age=300"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def run(*, host: str, port: int | None) -> None:
+    """Serve the demo until SIGINT or SIGTERM; ``port`` ``None`` is 8000 or a free one.
+
+    Raises :exc:`DemoError` or :exc:`~wsgi_redis_session.ConfigurationError`.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(_caught_signals())
+        listener = stack.enter_context(_listen(host, port))
+        local = None
+        if "SESSION_REDIS" not in os.environ:
+            local = stack.enter_context(_local_server())
+        sessions = SessionManager(
+            local and local.url,
+            secret_key=os.environ.get("SECRET_KEY") or secrets.token_hex(),
+            key_prefix=KEY_PREFIX,
+            user_key="user",
+        )
+        server = _server(sessions)
+        _show(_welcome(_url(listener), server, local and local.program))
+        _serve(listener, make_app(sessions, _show), signals)
+        _show(f"\nThe demo has ended{f', and {server} with it' if local else ''}.")
+
+
+def _show(text: str) -> None:
+    print(text, flush=True)
+
+
+def _welcome(url: str, server: str, program: str | None) -> str:
+    origin = f"started for this demo: {program}" if program else "from SESSION_REDIS"
+    lines = [
+        "The demo of wsgi-redis-session",
+        "",
+        f"  page      {url}",
+        f"  sessions  in {server}, {origin}",
+        f"  keys      {KEY_PREFIX}<session.id>",
+    ]
+    if not os.environ.get("SECRET_KEY"):
+        lines.append("  cookies   signed with a random key (SECRET_KEY is not set), so")
+        lines.append("            all sessions end with this run")
+    elif program:
+        lines.append("  cookies   signed with SECRET_KEY; what is stored ends with")
+        lines.append("            this run")
+    lines += ["", f"What is stored, after each change (Ctrl-C ends {_both(program)}):"]
+    return "\n".join(lines)
+
+
+def _both(program: str | None) -> str:
+    return "demo and server" if program else "the demo"
+
+
+@contextlib.contextmanager
+def _caught_signals() -> cabc.Iterator[list[int]]:
+    """The signals to end that have come.
+
+    Nothing is interrupted by them, so whatever was started is ended in order. A closed
+    terminal counts, but for those who chose to ignore it (nohup).
+    """
+    caught: list[int] = []
+    before = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        is_ignored = name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
+        if number is not None and not is_ignored:
+            before[number] = signal.signal(number, lambda n, frame: caught.append(n))
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    wanted = DEFAULT_PORT if port is None else port
+    try:
+        return socket.create_server((host, wanted), family=family, backlog=128)
+    except OSError as error:
+        is_taken = error.errno == errno.EADDRINUSE
+        if is_taken and port is None:
+            _show(f"Port {DEFAULT_PORT} is taken, so the demo takes a free one.")
+            return _listen(host, 0)
+        remedy = " Choose another --port, or leave it out." if is_taken else ""
+        raise DemoError(
+            f"Cannot listen on {host}, port {wanted}: {error.strerror}.{remedy}"
+        ) from error
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    # What listens on all addresses is reached by this one, too.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+@contextlib.contextmanager
+def _local_server() -> cabc.Iterator[LocalServer]:
+    try:
+        local = LocalServer()
+        local.start()

@@ -1,0 +1,433 @@
+"""What the demo's page looks like. Every value that goes into it is escaped."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+
+from markupsafe import Markup
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class View:
+    """What the page shows of one visitor's session. Times are in seconds."""
+
+    #: The server behind the page, as ``Valkey 9.1.2``.
+    server: str
+    #: The page's own address, with a slash at its end.
+    url: str
+    session_id: str
+    #: The session's id before the visitor logged in.
+    id_before_login: str | None
+    new: bool
+    permanent: bool
+    user: str | None
+    visits: int
+    age: float
+    #: What is left by Redis' own count, or ``None`` where nothing is stored yet.
+    left: float | None
+    idle_timeout: float
+    permanent_lifetime: float
+    lifetime: float
+    cookie_name: str
+    #: What the visitor has stored.
+    values: cabc.Mapping[str, object]
+    key: str
+    #: How many bytes are stored.
+    size: int
+    #: The names that are stored, and how many bytes each value takes.
+    names: cabc.Mapping[str, int]
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units, as ``23 h 59 min``."""
+    rest = max(int(seconds), 0)
+    counts = []
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        counts.append((count, "day" if (unit, count) == ("days", 1) else unit))
+    while len(counts) > 1 and not counts[0][0]:
+        del counts[0]
+    words = [f"{count} {unit}" for count, unit in counts[:2] if count]
+    return " ".join(words) or "0 s"
+
+
+def render(view: View) -> Markup:
+    """The whole page."""
+    body = Markup("").join(
+        [_head(view), _session(view), _login(view), _values(view), _redis(view)]
+    )
+    return _document(_greeting(view), body + _second_visitor(view))
+
+
+def render_error(code: int, title: str, text: str) -> Markup:
+    """A page that says what did not work."""
+    return _document(title, _ERROR.format(code=code, title=title, text=text))
+
+
+def plain(view: View) -> str:
+    """The same for a command line."""
+    user = view.user or "nobody"
+    state = f"new={view.new} permanent={view.permanent}"
+    return (
+        f"visits      {view.visits}\n"
+        f"logged in   {user}\n"
+        f"session.id  {view.session_id}\n"
+        f"flags       {state}\n"
+        f"time left   {_time_left(view)}\n"
+        f"names       {', '.join(['visits', *view.values])}\n"
+    )
+
+
+def _document(title: str, body: Markup) -> Markup:
+    return _DOCUMENT.format(title=title, body=body)
+
+
+def _greeting(view: View) -> str:
+    return f"Hello, {view.user}" if view.user else "Hello, stranger"
+
+
+def _time_left(view: View) -> str:
+    if view.left is None:
+        return f"{duration(_timeout(view))} from now"
+    return duration(view.left)
+
+
+def _timeout(view: View) -> float:
+    return view.permanent_lifetime if view.permanent else view.idle_timeout
+
+
+def _head(view: View) -> Markup:
+    if view.visits == 1:
+        counted = "visit: this is your first"
+    else:
+        counted = "visits, counted in your session"
+    return _HEAD.format(
+        greeting=_greeting(view),
+        server=view.server,
+        visits=view.visits,
+        counted=counted,
+    )
+
+
+def _session(view: View) -> Markup:
+    stored = "no: Redis had it" if not view.new else "yes: this response stores it"
+    kept = "it outlives the browser" if view.permanent else "it ends with the browser"
+    return _SESSION.format(
+        session_id=view.session_id,
+        new=view.new,
+        stored=stored,
+        permanent=view.permanent,
+        kept=f"{kept}, and after {duration(_timeout(view))} without a visit",
+        age=duration(view.age),
+        left=_time_left(view),
+        lifetime=duration(view.lifetime),
+        keep="" if view.permanent else "1",
+        button="End with the browser" if view.permanent else "Remember me",
+        other=duration(
+            view.idle_timeout if view.permanent else view.permanent_lifetime
+        ),
+    )
+
+
+def _login(view: View) -> Markup:
+    if view.user is None:
+        return _LOGGED_OUT.format(session_id=view.session_id)
+    ids = Markup("")
+    if view.id_before_login:
+        ids = _NEW_ID.format(before=view.id_before_login, now=view.session_id)
+    return _LOGGED_IN.format(user=view.user, ids=ids)
+
+
+def _values(view: View) -> Markup:
+    rows = [
+        _VALUE.format(name=name, value=value, number=number)
+        for number, (name, value) in enumerate(view.values.items())
+    ]
+    return _VALUES.format(rows=Markup("").join(rows) or _NO_VALUES)
+
+
+def _redis(view: View) -> Markup:
+    if view.new:
+        return _REDIS.format(content=_NOTHING_STORED, server=view.server)
+    rows = [
+        _NAME.format(name=name, size=size, unit="byte" if size == 1 else "bytes")
+        for name, size in view.names.items()
+    ]
+    content = _STORED.format(
+        key=view.key, size=view.size, left=_time_left(view), rows=Markup("").join(rows)
+    )
+    return _REDIS.format(content=content, server=view.server)
+
+
+def _second_visitor(view: View) -> Markup:
+    return _SECOND_VISITOR.format(url=view.url, cookie_name=view.cookie_name)
+
+
+_DOCUMENT = Markup("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · wsgi-redis-session</title>
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+""")
+
+_ERROR = Markup("""\
+<section class="card error">
+<p class="brand">{code}</p>
+<h1>{title}</h1>
+<p>{text}</p>
+<p><a href="/">Back to the page</a></p>
+</section>
+""")
+
+_HEAD = Markup("""\
+<header>
+<div>
+<p class="brand">wsgi-redis-session</p>
+<h1 id="greeting">{greeting}</h1>
+<p class="lead">This page remembers you. Your browser holds nothing but a signed
+cookie; the rest is in <span id="server">{server}</span>.</p>
+</div>
+<p class="count"><strong id="visits">{visits}</strong> <span>{counted}</span></p>
+</header>
+""")
+
+_SESSION = Markup("""\
+<section class="card">
+<h2>Your session</h2>
+<dl>
+<div><dt>session.id</dt><dd><code id="session-id">{session_id}</code>
+<small>a one-way digest of the secret in your cookie: safe to show</small></dd></div>
+<div><dt>session.new</dt><dd><b id="new">{new}</b> <small>{stored}</small></dd></div>
+<div><dt>session.permanent</dt><dd><b id="permanent">{permanent}</b>
+<small>{kept}</small></dd></div>
+<div><dt>Age</dt><dd><b id="age">{age}</b>
+<small>at {lifetime} it ends, however much it is used</small></dd></div>
+<div><dt>Time left</dt><dd><b id="left">{left}</b>
+<small>when this page was asked for; each visit starts it anew</small></dd></div>
+</dl>
+<form method="post" action="/permanent">
+<input type="hidden" name="keep" value="{keep}">
+<button class="quiet">{button}</button> <small>for {other} without a visit</small>
+</form>
+</section>
+""")
+
+_LOGGED_OUT = Markup("""\
+<section class="card">
+<h2>Log in</h2>
+<p>As anybody: there is no password here. Watch <code>session.id</code>: logging in
+changes it, so an id that somebody planted in your browser is worth nothing.</p>
+<form method="post" action="/login" class="line">
+<input name="user" aria-label="Your name" placeholder="Your name" required
+ maxlength="40" autocomplete="username">
+<button>Log in</button>
+</form>
+</section>
+""")
+
+_LOGGED_IN = Markup("""\
+<section class="card">
+<h2>Logged in as <span id="user">{user}</span></h2>
+{ids}
+<form method="post" action="/logout">
+<button>Log out</button> <small>ends the session: its cookie never works again</small>
+</form>
+<form method="post" action="/login" class="line">
+<input name="user" aria-label="Another name" placeholder="Another name" required
+ maxlength="40" autocomplete="off">
+<button class="quiet">Switch</button>
+</form>
+</section>
+""")
+
+_NEW_ID = Markup("""\
+<dl>
+<div><dt>Before</dt><dd><del><code id="id-before">{before}</code></del></dd></div>
+<div><dt>Since</dt><dd><code>{now}</code></dd></div>
+</dl>
+<p>The data came along; the old cookie is dead.</p>
+""")
+
+_VALUES = Markup("""\
+<section class="card">
+<h2>Your values</h2>
+{rows}
+<form method="post" action="/store" class="line new">
+<input name="name" aria-label="Name" placeholder="Name" required maxlength="40"
+ autocomplete="off" autocapitalize="off">
+<input name="value" aria-label="Value" placeholder="Value" maxlength="1000"
+ autocomplete="off">
+<button>Store</button>
+</form>
+</section>
+""")
+
+_NO_VALUES = Markup("""\
+<p>Nothing yet. What you store here is <code>session["name"] = "value"</code> in the
+application.</p>
+""")
+
+_VALUE = Markup("""\
+<form method="post" action="/store" class="line value">
+<input type="hidden" name="name" value="{name}">
+<label for="value-{number}">{name}</label>
+<input id="value-{number}" name="value" value="{value}" maxlength="1000"
+ autocomplete="off">
+<button class="quiet">Change</button>
+<button class="quiet" formaction="/delete">Delete</button>
+</form>
+""")
+
+_REDIS = Markup("""\
+<section class="card">
+<h2>In {server}</h2>
+{content}
+</section>
+""")
+
+_NOTHING_STORED = Markup("""\
+<p>Nothing of yours yet: the first value that the application stores makes the key,
+and the response that carries it sets the cookie. Load this page again to see it.</p>
+""")
+
+_STORED = Markup("""\
+<dl>
+<div><dt>Key</dt><dd><code id="key">{key}</code>
+<small>ends in session.id: no usable cookie is in there</small></dd></div>
+<div><dt>Size</dt><dd><b>{size} bytes</b>
+<small>26 of them a header, then these names and values</small></dd></div>
+<div><dt>Expires in</dt><dd><b>{left}</b></dd></div>
+</dl>
+<ul>
+{rows}</ul>
+""")
+
+_NAME = Markup("<li><code>{name}</code> {size} {unit}</li>\n")
+
+_SECOND_VISITOR = Markup("""\
+<section class="card wide">
+<h2>A second visitor</h2>
+<p>Open the page in a private window, or be another browser on the command line. It has
+its own cookie, so its own counter, and its id changes with the login as yours does:</p>
+<pre><code>curl -c jar -b jar {url}plain
+curl -c jar -b jar -d user=ada {url}login
+curl -c jar -b jar {url}plain
+curl -c jar -b jar -X POST {url}logout</code></pre>
+<p>The file <code>jar</code> then holds all that a browser has: the cookie
+<code>{cookie_name}</code>, a signed session id. Change one letter of it, and you are
+a stranger again.</p>
+</section>
+""")
+
+ICON = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect width="32" height="32" rx="8" fill="#0f766e"/>
+<circle cx="13" cy="16" r="5" fill="none" stroke="#fff" stroke-width="3"/>
+<path d="M18 16h9m-3 0v5" fill="none" stroke="#fff" stroke-width="3"/>
+</svg>
+"""
+
+STYLE = """\
+:root {
+  color-scheme: light dark;
+  --page: #f4f3ef; --card: #fff; --ink: #1c2321; --soft: #5d6a66; --line: #dfddd5;
+  --accent: #0f766e; --on-accent: #fff; --tint: #e7f1ef;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #121615; --card: #1b2120; --ink: #e8ecea; --soft: #9daaa6;
+    --line: #303937; --accent: #5eead4; --on-accent: #0b2a26; --tint: #1c302d;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+}
+main {
+  max-width: 68rem; margin: 0 auto; padding: 2rem 1.25rem 3rem;
+  display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr);
+}
+h1 { font-size: 2.25rem; line-height: 1.15; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.125rem; margin: 0 0 .75rem; overflow-wrap: anywhere; }
+p { margin: 0 0 .75rem; }
+small { color: var(--soft); font-size: .875rem; }
+a { color: var(--accent); }
+code, pre { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .875rem; }
+code { overflow-wrap: anywhere; }
+header { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-end; }
+header > div { flex: 1 1 22rem; }
+.brand { color: var(--accent); font-weight: 650; margin-bottom: .25rem; }
+.lead { color: var(--soft); margin: .5rem 0 0; max-width: 38rem; }
+.count { margin: 0; display: flex; align-items: baseline; gap: .6rem; }
+.count strong { font-size: 3.5rem; line-height: 1; color: var(--accent); }
+.count span { color: var(--soft); max-width: 9rem; line-height: 1.3; }
+.card {
+  background: var(--card); border: 1px solid var(--line); border-radius: 14px;
+  padding: 1.25rem 1.35rem; box-shadow: 0 1px 2px rgb(0 0 0 / 4%);
+}
+.card > :last-child { margin-bottom: 0; }
+.error { max-width: 34rem; width: 100%; margin: 8vh auto; }
+.error h1 { margin-bottom: .75rem; }
+dl { margin: 0 0 1rem; }
+dl > div {
+  display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: .75rem;
+  padding: .5rem 0; border-top: 1px solid var(--line);
+}
+dl > div:first-child { border-top: 0; padding-top: 0; }
+dt { color: var(--soft); }
+dd { margin: 0; }
+dd small { display: block; }
+dd code { background: var(--tint); padding: .15rem .4rem; border-radius: 6px; }
+del code { background: none; padding: 0; color: var(--soft); }
+ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .5rem; }
+li { background: var(--tint); border-radius: 8px; padding: .2rem .6rem; font-size: .875rem; }
+pre {
+  background: var(--tint); border-radius: 10px; padding: .9rem 1rem; margin: 0 0 .75rem;
+  overflow-x: auto; line-height: 1.7;
+}
+pre code { overflow-wrap: normal; }
+form { margin: 0 0 .75rem; }
+.line { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
+.line input { flex: 1 1 8rem; }
+.value { padding-bottom: .75rem; border-bottom: 1px solid var(--line); }
+.value label { flex: 0 1 6.5rem; overflow-wrap: anywhere; font-weight: 600; }
+.value input { flex: 1 1 6rem; }
+input, button { font: inherit; min-height: 2.75rem; border-radius: 9px; }
+input {
+  min-width: 0; padding: .4rem .75rem; color: inherit; background: var(--page);
+  border: 1px solid var(--line);
+}
+button {
+  padding: .4rem 1.1rem; border: 1px solid var(--accent); background: var(--accent);
+  color: var(--on-accent); font-weight: 600; cursor: pointer;
+}
+button.quiet { background: none; color: var(--accent); border-color: var(--line); }
+button:hover { border-color: var(--ink); }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+@media (min-width: 52rem) {
+  main { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  header, .wide, .error { grid-column: 1 / -1; }
+}
+@media (max-width: 30rem) {
+  main { padding-top: 1.25rem; }
+  h1 { font-size: 1.875rem; }
+  dl > div { grid-template-columns: minmax(0, 1fr); gap: .1rem; }
+  .new input { flex-basis: 100%; }
+  .new button { flex: 1; }
+  .value label { flex: 1 1 100%; }
+}
+"""
