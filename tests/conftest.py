@@ -29,6 +29,11 @@ class Clock:
         self.time += seconds
 
 
+def pytest_report_header() -> str:
+    with LocalServer() as server:
+        return f"sessions are kept in: {server.describe()} ({server.program})"
+
+
 @pytest.fixture(scope="session")
 def _server() -> cabc.Iterator[LocalServer]:
     with LocalServer() as server:
