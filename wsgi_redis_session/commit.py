@@ -80,6 +80,8 @@ class Commit:
             return self._start_anew(session._ended)
         if self.visit.gone:
             return self._lose("it ended while the request ran")
+        if record.foreign_sid:
+            return self._migrate()
         if not record.stored:
             return self._create() if self.changes.packed else UNCHANGED
         if self._is_user_changed() and not self.changes.packed:
@@ -118,6 +120,9 @@ class Commit:
         sids = [ticket.sid for ticket in self.visit.tickets]
         if ended.stored:
             sids.append(ended.sid)
+        if ended.foreign_sid:
+            self.site.store.delete_foreign(self._foreign_key(ended))
+            sids.append(ended.foreign_sid)
         for session_id in dict.fromkeys(map(digest, sids)):
             self.site.store.delete(session_id)
         self.visit.tickets.clear()
@@ -142,6 +147,37 @@ class Commit:
         self.session._saved(ours, self.changes)
         self._emit("created", ours)
         return Outcome(self._cookie(ours))
+
+    def _migrate(self) -> Outcome:
+        """Put a session of ours in the place of another library's, once."""
+        if self.headers_sent:
+            self.visit.refuse(self.record, "a session of another library")
+        session, record = self.session, self.record
+        if not self.changes.packed:
+            session.destroy()
+            return self._start_anew(record)
+        ours = dataclasses.replace(self._ours(), foreign_sid="")
+        expiry = self._expiry(ours)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        new = self._create_under_free_sid(ours, expiry)
+        is_late = not self.site.store.claim(record.foreign_sid, new)
+        if is_late:
+            # Go on in the one that another request has put there.
+            self.site.store.delete(digest(new.sid))
+            self.record = session._record = dataclasses.replace(
+                new, sid=record.foreign_sid, packed=record.packed
+            )
+            return self._save() if self._is_wanted() else UNCHANGED
+        if not self.site.store.delete_foreign(self._foreign_key(record)):
+            self.site.store.delete(digest(new.sid))
+            return self._lose("it ended while the request ran")
+        session._saved(new, self.changes)
+        self._emit("migrated", new)
+        return Outcome(self._cookie(new))
+
+    def _foreign_key(self, record: Record) -> str:
+        return self.site.config.migrate_prefix + record.foreign_sid
 
     def _save(self) -> Outcome:
         base, ours, changes = self.record, self._ours(), self.changes

@@ -112,6 +112,14 @@ class SessionConfig:
     #: How long a request waits for one of them to become free.
     pool_timeout: Duration = 5.0
 
+    #: ``"flask-session"``: a cookie that Flask-Session or the classic Flask snippet has
+    #: written still works, and its session becomes one of ours.
+    migrate_from: t.Literal["flask-session"] | None = None
+    #: What the keys of those sessions begin with.
+    migrate_prefix: str = "session:"
+    #: Read those of them that are pickled, too, as far as they hold plain data.
+    migrate_pickle: bool = False
+
     #: Returns the seconds since the epoch.
     clock: cabc.Callable[[], float] = time.time
 
@@ -125,13 +133,16 @@ class SessionConfig:
             self._check_duration("lifetime")
         if self.touch_interval is not None:
             self._check_duration("touch_interval", zero=True)
-        for option in ("permanent", "refresh_each_request"):
+        if self.migrate_from not in (None, "flask-session"):
+            raise _wrong("migrate_from", self.migrate_from, '"flask-session" or None')
+        for option in ("permanent", "refresh_each_request", "migrate_pickle"):
             self._check_bool(option)
         self._check_integer("max_connections", minimum=1)
         self._check_integer("retries", minimum=0)
         if self.max_bytes is not None:
             self._check_integer("max_bytes", minimum=1)
         self._check_text("key_prefix")
+        self._check_text("migrate_prefix")
         if self.user_key is not None:
             self._check_text("user_key")
         for option in ("on_conflict", "on_event"):

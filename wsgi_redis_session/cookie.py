@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import hashlib
 import hmac
+import re
 import typing as t
 
 from itsdangerous import BadSignature
@@ -25,6 +26,11 @@ _SALT = b"wsgi-redis-session cookie"
 
 #: Far more than a cookie of ours ever needs; what is longer costs no hash.
 _MAX_LENGTH = 256
+
+#: A cookie of ours, and no other text that base64 decodes to the same signature.
+_VALUE = re.compile(
+    r"[\w-]+\.[0-9a-f]+\.[ps]\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII
+)
 
 #: Of several genuine cookies, as many are looked at, newest first.
 _MAX_CANDIDATES = 4
@@ -70,16 +76,22 @@ class SessionCookie:
     ) -> None:
         self._config = config
         current = _secret("secret_key", secret_key)
-        if isinstance(secret_key_fallbacks, (str, bytes)):
+        fallbacks = secret_key_fallbacks or ()
+        if isinstance(fallbacks, (str, bytes)) or not isinstance(
+            fallbacks, cabc.Iterable
+        ):
             raise ConfigurationError(
                 "secret_key_fallbacks must be a list of earlier secret keys, "
                 "not a single one."
             )
-        earlier = [
-            _secret("secret_key_fallbacks", key) for key in secret_key_fallbacks or ()
-        ]
+        earlier = [_secret("secret_key_fallbacks", key) for key in fallbacks]
+        #: The secret that signs, and those that are still accepted.
+        self.secret_keys = [current, *earlier]
         # itsdangerous signs with the last one and tries the last one first.
-        self._signer = _Signer([*reversed(earlier), current], config.clock)
+        self._signer = _Signer(reversed(self.secret_keys), config.clock)
+        # Browsers drop SameSite=None without Secure (RFC 6265bis, section 5.7).
+        is_cross_site = (config.cookie_samesite or "").title() == "None"
+        self._secure = True if is_cross_site else config.cookie_secure
 
     def read(self, header: str) -> list[Ticket] | None:
         """The genuine cookies in a ``Cookie`` header, the newest first.
@@ -88,19 +100,27 @@ class SessionCookie:
         order that says nothing (RFC 6265bis, section 5.8.3). ``None`` means that there
         was a cookie of our name, but none that we have signed.
         """
+        values = self.values(header)
+        tickets = [ticket for value in values if (ticket := self._verify(value))]
+        if values and not tickets:
+            return None
+        tickets.sort(key=lambda ticket: (ticket.issued, ticket), reverse=True)
+        newest: dict[str, Ticket] = {}
+        for ticket in tickets:
+            newest.setdefault(ticket.sid, ticket)
+        return list(newest.values())[:_MAX_CANDIDATES]
+
+    def values(self, header: str) -> set[str]:
+        """What a ``Cookie`` header has under our name, genuine or not."""
         name = self._config.cookie_name
         if name not in header:
-            return []
+            return set()
         values = set()
         for pair in header.split(";"):
             key, _, value = pair.partition("=")
             if key.strip() == name:
                 values.add(value.strip().strip('"'))
-        tickets = [ticket for value in values if (ticket := self._verify(value))]
-        if values and not tickets:
-            return None
-        tickets.sort(key=lambda ticket: (ticket.issued, ticket.sid), reverse=True)
-        return tickets[:_MAX_CANDIDATES]
+        return values
 
     def write(
         self,
@@ -129,7 +149,7 @@ class SessionCookie:
         return self._dump("", secure, max_age=0, expires=0)
 
     def _verify(self, value: str) -> Ticket | None:
-        if len(value) > _MAX_LENGTH or not value.isascii():
+        if len(value) > _MAX_LENGTH or not _VALUE.fullmatch(value):
             return None
         try:
             payload, issued = self._signer.unsign(value, return_timestamp=True)
@@ -154,7 +174,7 @@ class SessionCookie:
             expires=expires,
             path=config.cookie_path,
             domain=config.cookie_domain,
-            secure=secure if config.cookie_secure == "auto" else config.cookie_secure,
+            secure=secure if self._secure == "auto" else self._secure,
             httponly=config.cookie_httponly,
             samesite=config.cookie_samesite,
             partitioned=config.cookie_partitioned,
@@ -169,4 +189,5 @@ def _secret(option: str, key: str | bytes) -> bytes:
             "the source, and give every worker the same one: "
             'secret_key=os.environ["SECRET_KEY"].'
         )
-    return key.encode() if isinstance(key, str) else key
+    # os.environ has surrogates for bytes that are no UTF-8.
+    return key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key

@@ -1,25 +1,10 @@
-"""The demo: a page that shows its visitor's session, and Redis behind it.
-
-.. code-block:: console
-
-    $ python -m wsgi_redis_session demo
-
-It uses the server that ``SESSION_REDIS`` names, or starts a private one and ends it.
-"""
+"""The demo: a page that shows its visitor's session, and tells what is stored."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
 import dataclasses
-import errno
 import functools
-import io
-import os
-import secrets
-import signal
-import socket
-import sys
 import threading
 import typing as t
 from urllib.parse import urlsplit
@@ -30,8 +15,6 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 from werkzeug.routing import Rule
-from werkzeug.serving import make_server
-from werkzeug.serving import WSGIRequestHandler
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response
@@ -41,12 +24,10 @@ from . import demo_page
 from .demo_page import duration
 from .errors import SessionUnavailable
 from .errors import Undecodable
-from .local_server import LocalServer
 from .local_server import server_name
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
-from .session import digest
 from .session import Session
 from .store import _decode
 
@@ -55,11 +36,6 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from _typeshed.wsgi import WSGIEnvironment
 
-#: Its own, so that the sessions of an application on the same server stay out of it.
-KEY_PREFIX = "wsgi-session-demo:"
-
-DEFAULT_PORT = 8000
-
 #: Names in the session that are not the visitor's to write.
 _RESERVED = ("visits", "user", "id_before_login")
 
@@ -67,10 +43,6 @@ _MAX_VALUES = 20
 
 #: A server may hold the keys of others, too: it is not searched for longer than this.
 _MAX_SCANS = 50
-
-
-class DemoError(Exception):
-    """Why the demo cannot run, and what to do about it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,7 +137,9 @@ class Report:
                 self._show(f"{cause}\n    the store does not answer: {error.__cause__}")
                 return
             known, self._known = self._known, entries
-            marks = {key: _mark(known.get(key), entry) for key, entry in entries.items()}
+            marks = {
+                key: _mark(known.get(key), entry) for key, entry in entries.items()
+            }
             gone = [key for key in known if key not in entries]
             if gone or any(mark != " " for mark in marks.values()):
                 lines = [_line(marks[key], entry) for key, entry in entries.items()]
@@ -286,7 +260,7 @@ class Pages:
             lifetime=config.seconds("lifetime"),
             cookie_name=config.cookie_name,
             values=_own_values(session),
-            key=self._window.prefix + session.id,
+            key_prefix=self._window.prefix,
             size=len(entry.value) if entry else 0,
             names=entry.names if entry else {},
         )
@@ -323,7 +297,7 @@ def _respond(
 ) -> list[bytes]:
     """A complete body, so that the middleware saves the session before it returns."""
     body, status, headers = response.get_wsgi_response(environ)
-    start_response(status, headers.to_wsgi_list())
+    start_response(status, headers)
     return list(body)
 
 
@@ -397,106 +371,3 @@ def _asset(text: str, mimetype: str) -> Response:
     response.headers["Cache-Control"] = "max-age=300"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def run(*, host: str, port: int | None) -> None:
-    """Serve the demo until SIGINT or SIGTERM; ``port`` ``None`` is 8000 or a free one.
-
-    Raises :exc:`DemoError` or :exc:`~wsgi_redis_session.ConfigurationError`.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    with contextlib.ExitStack() as stack:
-        signals = stack.enter_context(_caught_signals())
-        listener = stack.enter_context(_listen(host, port))
-        local = None
-        if "SESSION_REDIS" not in os.environ:
-            local = stack.enter_context(_local_server())
-        sessions = SessionManager(
-            local and local.url,
-            secret_key=os.environ.get("SECRET_KEY") or secrets.token_hex(),
-            key_prefix=KEY_PREFIX,
-            user_key="user",
-        )
-        server = _server(sessions)
-        _show(_welcome(_url(listener), server, local and local.program))
-        _serve(listener, make_app(sessions, _show), signals)
-        _show(f"\nThe demo has ended{f', and {server} with it' if local else ''}.")
-
-
-def _show(text: str) -> None:
-    print(text, flush=True)
-
-
-def _welcome(url: str, server: str, program: str | None) -> str:
-    origin = f"started for this demo: {program}" if program else "from SESSION_REDIS"
-    lines = [
-        "The demo of wsgi-redis-session",
-        "",
-        f"  page      {url}",
-        f"  sessions  in {server}, {origin}",
-        f"  keys      {KEY_PREFIX}<session.id>",
-    ]
-    if not os.environ.get("SECRET_KEY"):
-        lines.append("  cookies   signed with a random key (SECRET_KEY is not set), so")
-        lines.append("            all sessions end with this run")
-    elif program:
-        lines.append("  cookies   signed with SECRET_KEY; what is stored ends with")
-        lines.append("            this run")
-    lines += ["", f"What is stored, after each change (Ctrl-C ends {_both(program)}):"]
-    return "\n".join(lines)
-
-
-def _both(program: str | None) -> str:
-    return "demo and server" if program else "the demo"
-
-
-@contextlib.contextmanager
-def _caught_signals() -> cabc.Iterator[list[int]]:
-    """The signals to end that have come.
-
-    Nothing is interrupted by them, so whatever was started is ended in order. A closed
-    terminal counts, but for those who chose to ignore it (nohup).
-    """
-    caught: list[int] = []
-    before = {}
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        is_ignored = name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
-        if number is not None and not is_ignored:
-            before[number] = signal.signal(number, lambda n, frame: caught.append(n))
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _listen(host: str, port: int | None) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    wanted = DEFAULT_PORT if port is None else port
-    try:
-        return socket.create_server((host, wanted), family=family, backlog=128)
-    except OSError as error:
-        is_taken = error.errno == errno.EADDRINUSE
-        if is_taken and port is None:
-            _show(f"Port {DEFAULT_PORT} is taken, so the demo takes a free one.")
-            return _listen(host, 0)
-        remedy = " Choose another --port, or leave it out." if is_taken else ""
-        raise DemoError(
-            f"Cannot listen on {host}, port {wanted}: {error.strerror}.{remedy}"
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    # What listens on all addresses is reached by this one, too.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-@contextlib.contextmanager
-def _local_server() -> cabc.Iterator[LocalServer]:
-    try:
-        local = LocalServer()
-        local.start()

@@ -32,7 +32,7 @@ class View:
     cookie_name: str
     #: What the visitor has stored.
     values: cabc.Mapping[str, object]
-    key: str
+    key_prefix: str
     #: How many bytes are stored.
     size: int
     #: The names that are stored, and how many bytes each value takes.
@@ -41,7 +41,7 @@ class View:
 
 def duration(seconds: float) -> str:
     """A length of time in its two largest units, as ``23 h 59 min``."""
-    rest = max(int(seconds), 0)
+    rest = max(round(seconds), 0)
     counts = []
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, rest = divmod(rest, size)
@@ -98,29 +98,32 @@ def _timeout(view: View) -> float:
 
 
 def _head(view: View) -> Markup:
-    if view.visits == 1:
-        counted = "visit: this is your first"
-    else:
-        counted = "visits, counted in your session"
     return _HEAD.format(
         greeting=_greeting(view),
         server=view.server,
         visits=view.visits,
-        counted=counted,
+        counted="visit so far" if view.visits == 1 else "visits so far",
     )
 
 
 def _session(view: View) -> Markup:
-    stored = "no: Redis had it" if not view.new else "yes: this response stores it"
-    kept = "it outlives the browser" if view.permanent else "it ends with the browser"
+    stored = "this response stores it" if view.new else f"it was in {view.server}"
+    kept = (
+        "outlives the browser, but ends"
+        if view.permanent
+        else "ends with the browser, or"
+    )
     return _SESSION.format(
         session_id=view.session_id,
         new=view.new,
         stored=stored,
         permanent=view.permanent,
-        kept=f"{kept}, and after {duration(_timeout(view))} without a visit",
+        kept=f"{kept} {duration(_timeout(view))} after the last visit",
         age=duration(view.age),
         left=_time_left(view),
+        anew="each visit starts it anew"
+        if view.new
+        else "by the server's count; this visit starts it anew",
         lifetime=duration(view.lifetime),
         keep="" if view.permanent else "1",
         button="End with the browser" if view.permanent else "Remember me",
@@ -155,7 +158,11 @@ def _redis(view: View) -> Markup:
         for name, size in view.names.items()
     ]
     content = _STORED.format(
-        key=view.key, size=view.size, left=_time_left(view), rows=Markup("").join(rows)
+        prefix=view.key_prefix,
+        session_id=view.session_id,
+        size=view.size,
+        left=_time_left(view),
+        rows=Markup("").join(rows),
     )
     return _REDIS.format(content=content, server=view.server)
 
@@ -205,7 +212,7 @@ cookie; the rest is in <span id="server">{server}</span>.</p>
 """)
 
 _SESSION = Markup("""\
-<section class="card">
+<section class="card session">
 <h2>Your session</h2>
 <dl>
 <div><dt>session.id</dt><dd><code id="session-id">{session_id}</code>
@@ -214,19 +221,19 @@ _SESSION = Markup("""\
 <div><dt>session.permanent</dt><dd><b id="permanent">{permanent}</b>
 <small>{kept}</small></dd></div>
 <div><dt>Age</dt><dd><b id="age">{age}</b>
-<small>at {lifetime} it ends, however much it is used</small></dd></div>
+<small>it ends at {lifetime}, however much it is used</small></dd></div>
 <div><dt>Time left</dt><dd><b id="left">{left}</b>
-<small>when this page was asked for; each visit starts it anew</small></dd></div>
+<small>{anew}</small></dd></div>
 </dl>
-<form method="post" action="/permanent">
+<form method="post" action="/permanent" class="line">
 <input type="hidden" name="keep" value="{keep}">
-<button class="quiet">{button}</button> <small>for {other} without a visit</small>
+<button class="quiet">{button}</button> <small>for {other} after each visit</small>
 </form>
 </section>
 """)
 
 _LOGGED_OUT = Markup("""\
-<section class="card">
+<section class="card login">
 <h2>Log in</h2>
 <p>As anybody: there is no password here. Watch <code>session.id</code>: logging in
 changes it, so an id that somebody planted in your browser is worth nothing.</p>
@@ -239,10 +246,10 @@ changes it, so an id that somebody planted in your browser is worth nothing.</p>
 """)
 
 _LOGGED_IN = Markup("""\
-<section class="card">
+<section class="card login">
 <h2>Logged in as <span id="user">{user}</span></h2>
 {ids}
-<form method="post" action="/logout">
+<form method="post" action="/logout" class="line">
 <button>Log out</button> <small>ends the session: its cookie never works again</small>
 </form>
 <form method="post" action="/login" class="line">
@@ -262,7 +269,7 @@ _NEW_ID = Markup("""\
 """)
 
 _VALUES = Markup("""\
-<section class="card">
+<section class="card values">
 <h2>Your values</h2>
 {rows}
 <form method="post" action="/store" class="line new">
@@ -292,7 +299,7 @@ _VALUE = Markup("""\
 """)
 
 _REDIS = Markup("""\
-<section class="card">
+<section class="card stored">
 <h2>In {server}</h2>
 {content}
 </section>
@@ -305,10 +312,10 @@ and the response that carries it sets the cookie. Load this page again to see it
 
 _STORED = Markup("""\
 <dl>
-<div><dt>Key</dt><dd><code id="key">{key}</code>
+<div><dt>Key</dt><dd><code id="key">{prefix}<wbr>{session_id}</code>
 <small>ends in session.id: no usable cookie is in there</small></dd></div>
 <div><dt>Size</dt><dd><b>{size} bytes</b>
-<small>26 of them a header, then these names and values</small></dd></div>
+<small>a header of 26, then these names and values</small></dd></div>
 <div><dt>Expires in</dt><dd><b>{left}</b></dd></div>
 </dl>
 <ul>
@@ -318,7 +325,7 @@ _STORED = Markup("""\
 _NAME = Markup("<li><code>{name}</code> {size} {unit}</li>\n")
 
 _SECOND_VISITOR = Markup("""\
-<section class="card wide">
+<section class="card second">
 <h2>A second visitor</h2>
 <p>Open the page in a private window, or be another browser on the command line. It has
 its own cookie, so its own counter, and its id changes with the login as yours does:</p>
@@ -358,7 +365,7 @@ body {
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
 }
 main {
-  max-width: 68rem; margin: 0 auto; padding: 2rem 1.25rem 3rem;
+  max-width: 74rem; margin: 0 auto; padding: 2rem 1.25rem 3rem;
   display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr);
 }
 h1 { font-size: 2.25rem; line-height: 1.15; margin: 0; overflow-wrap: anywhere; }
@@ -374,7 +381,7 @@ header > div { flex: 1 1 22rem; }
 .lead { color: var(--soft); margin: .5rem 0 0; max-width: 38rem; }
 .count { margin: 0; display: flex; align-items: baseline; gap: .6rem; }
 .count strong { font-size: 3.5rem; line-height: 1; color: var(--accent); }
-.count span { color: var(--soft); max-width: 9rem; line-height: 1.3; }
+.count span { color: var(--soft); }
 .card {
   background: var(--card); border: 1px solid var(--line); border-radius: 14px;
   padding: 1.25rem 1.35rem; box-shadow: 0 1px 2px rgb(0 0 0 / 4%);
@@ -391,20 +398,26 @@ dl > div:first-child { border-top: 0; padding-top: 0; }
 dt { color: var(--soft); }
 dd { margin: 0; }
 dd small { display: block; }
-dd code { background: var(--tint); padding: .15rem .4rem; border-radius: 6px; }
+dd code {
+  background: var(--tint); padding: .15rem .4rem; border-radius: 6px;
+  -webkit-box-decoration-break: clone; box-decoration-break: clone;
+}
 del code { background: none; padding: 0; color: var(--soft); }
-ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .5rem; }
-li { background: var(--tint); border-radius: 8px; padding: .2rem .6rem; font-size: .875rem; }
+ul { list-style: none; margin: 0; padding: 0; }
+ul { display: flex; flex-wrap: wrap; gap: .5rem; }
+li { background: var(--tint); border-radius: 8px; padding: .2rem .6rem; }
+li { font-size: .875rem; }
 pre {
   background: var(--tint); border-radius: 10px; padding: .9rem 1rem; margin: 0 0 .75rem;
   overflow-x: auto; line-height: 1.7;
 }
-pre code { overflow-wrap: normal; }
+pre code { overflow-wrap: normal; font-size: .8125rem; }
 form { margin: 0 0 .75rem; }
 .line { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
 .line input { flex: 1 1 8rem; }
 .value { padding-bottom: .75rem; border-bottom: 1px solid var(--line); }
-.value label { flex: 0 1 6.5rem; overflow-wrap: anywhere; font-weight: 600; }
+.value label { flex: 1 1 100%; overflow-wrap: anywhere; font-weight: 600; }
+.line small { flex: 1 1 8rem; }
 .value input { flex: 1 1 6rem; }
 input, button { font: inherit; min-height: 2.75rem; border-radius: 9px; }
 input {
@@ -419,15 +432,21 @@ button.quiet { background: none; color: var(--accent); border-color: var(--line)
 button:hover { border-color: var(--ink); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 @media (min-width: 52rem) {
-  main { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  header, .wide, .error { grid-column: 1 / -1; }
+  main {
+    grid-template: repeat(5, auto) / repeat(2, minmax(0, 1fr));
+  }
+  header, .error { grid-column: 1 / -1; }
+  .session { grid-area: 2 / 1 / 4; }
+  .login { grid-area: 2 / 2; }
+  .values { grid-area: 3 / 2 / 5; }
+  .stored { grid-area: 4 / 1 / 6; }
+  .second { grid-area: 5 / 2; }
 }
 @media (max-width: 30rem) {
   main { padding-top: 1.25rem; }
   h1 { font-size: 1.875rem; }
   dl > div { grid-template-columns: minmax(0, 1fr); gap: .1rem; }
-  .new input { flex-basis: 100%; }
-  .new button { flex: 1; }
-  .value label { flex: 1 1 100%; }
+  .new input, .value input { flex-basis: 100%; }
+  .new button, .value button { flex: 1; }
 }
 """

@@ -23,6 +23,7 @@ EventName = t.Literal[
     "undecodable",
     "unavailable",
     "late",
+    "migrated",
 ]
 
 #: A failure is a warning; what any visitor can cause, or does every day, is not.
@@ -36,6 +37,7 @@ _LEVELS: dict[EventName, int] = {
     "undecodable": logging.WARNING,
     "unavailable": logging.WARNING,
     "late": logging.ERROR,
+    "migrated": logging.INFO,
 }
 
 
@@ -59,6 +61,8 @@ class SessionEvent:
         the stored bytes cannot be read, and the visitor gets a new session;
     ``unavailable``
         Redis could not be asked;
+    ``migrated``
+        a session that another library had stored became one of ours;
     ``late``
         a change needed a cookie after the headers had left.
 

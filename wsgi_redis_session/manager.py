@@ -13,6 +13,7 @@ from .commit import UNCHANGED
 from .config import SessionConfig
 from .cookie import SessionCookie
 from .events import EventLog
+from .legacy import LegacyReader
 from .lifetimes import Lifetimes
 from .serializer import MessagePackSerializer
 from .session import Session
@@ -53,9 +54,17 @@ class SessionManager:
             config=config,
             cookie=self.cookie,
             events=EventLog(config.on_event),
+            legacy=self._legacy_reader(),
             lifetimes=Lifetimes(config),
             serializer=config.serializer or MessagePackSerializer(),
             store=self.store,
+        )
+
+    def _legacy_reader(self) -> LegacyReader | None:
+        if self.config.migrate_from is None:
+            return None
+        return LegacyReader(
+            self.cookie.secret_keys, allow_pickle=self.config.migrate_pickle
         )
 
     def open(self, cookie_header: str) -> Session:

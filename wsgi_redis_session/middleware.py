@@ -148,24 +148,23 @@ class _Response:
             body = self._body = app(self._environ, self.start_response)
         except StopIteration:
             # The connection was taken over; there will be no response.
+            self._head = None
             self._finish()
             raise
         except BaseException:
             self._fail()
+            self._finish()
             raise
         if (
-            isinstance(body, (list, tuple))
+            type(body) in (list, tuple)
             or (isinstance(wrapper, type) and isinstance(body, wrapper))
             or (body is self._file and body is not None)
             or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))
         ):
             # Servers have shortcuts for these, so they get the very same object.
-            self._at_once(self._finish)
+            self._finish_at_once()
             return body
-        if isinstance(body, cabc.Sized):
-            self._at_once(self._save)
-            return _SizedBody(self, body)
-        return self
+        return _SizedBody(self, body) if isinstance(body, cabc.Sized) else self
 
     def start_response(
         self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
@@ -210,8 +209,7 @@ class _Response:
     def close(self) -> None:
         """Called by the server at the end, however the response ended."""
         try:
-            if hasattr(self._body, "close"):
-                self._body.close()
+            self._close_body()
         except Exception:
             raise
         except BaseException:  # a greenlet's timeout, say: who knows where it struck
@@ -262,8 +260,14 @@ class _Response:
         return set_cookie(headers, self._sessions.config.cookie_name, outcome.cookie)
 
     def _fail(self) -> None:
-        """Nothing is saved from here on."""
+        """Nothing is saved from here on, so the head that waits for it never leaves."""
         self._failed = True
+        self._head = None
+
+    def _close_body(self) -> None:
+        body, self._body = self._body, None
+        if hasattr(body, "close"):
+            body.close()
 
     def _finish(self) -> None:
         if self._finished:
@@ -274,13 +278,12 @@ class _Response:
         finally:
             self._sessions.close(self._session)
 
-    def _at_once(self, step: cabc.Callable[[], None]) -> None:
+    def _finish_at_once(self) -> None:
         """Save before the server gets the body, which nobody closes if that fails."""
         try:
-            step()
+            self._finish()
         except BaseException:
-            if hasattr(self._body, "close"):
-                self._body.close()
+            self._close_body()
             raise
 
     def _remembering(self, wrapper: cabc.Callable[..., t.Any]) -> t.Any:

@@ -71,6 +71,8 @@ class Record:
     revision: bytes = b""
     #: Names and their packed values.
     packed: dict[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
+    #: The session id of another library's session that this one is to replace.
+    foreign_sid: str = dataclasses.field(default="", repr=False)
 
     @classmethod
     def fresh(cls, created: int, permanent: bool = False) -> Record:
@@ -190,7 +192,8 @@ class Session(cabc.MutableMapping[str, t.Any]):
     @property
     def new(self) -> bool:
         """Whether nothing is stored for this visitor yet."""
-        return not self._look().stored
+        record = self._look()
+        return not (record.stored or record.foreign_sid)
 
     @property
     def id(self) -> str:

@@ -364,6 +364,30 @@ class RedisStore:
                 return
             session_id = data.decode("ascii")
 
+    def load_foreign(self, key: str) -> bytes | None:
+        """What another library has stored under a key."""
+        try:
+            value = self.client.execute_command("GET", key)
+        except ResponseError:  # no string, so none of the values that we look for
+            return None
+        except _FAILURES as error:
+            raise SessionUnavailable from error
+        return value if isinstance(value, bytes) else None
+
+    def claim(self, foreign_sid: str, new: Record) -> bool:
+        """Let a new session take the place of another library's; false if another
+        request has put one there already."""
+        key = self.key_prefix + digest(foreign_sid)
+        trace = _TRACE + digest(new.sid).encode("ascii")
+        if self._execute("SET", key, trace, "NX", "PX", TRACE_TTL):
+            return True
+        # It was us, if the reply was lost.
+        return bool(self._execute("GET", key) == trace)
+
+    def delete_foreign(self, key: str) -> bool:
+        """Delete what another library has stored; false if it was gone."""
+        return bool(self._execute("DEL", key))
+
     def _run(
         self, script: _Script, session_id: str, expected: str | bytes, *args: t.Any
     ) -> tuple[bytes, bytes]:

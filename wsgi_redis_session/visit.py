@@ -13,6 +13,7 @@ from .errors import SessionUnavailable
 from .errors import Undecodable
 from .events import EventLog
 from .events import EventName
+from .legacy import LegacyReader
 from .lifetimes import Lifetimes
 from .serializer import Serializer
 from .session import digest
@@ -27,6 +28,7 @@ class Site:
     config: SessionConfig
     cookie: SessionCookie
     events: EventLog
+    legacy: LegacyReader | None
     lifetimes: Lifetimes
     serializer: Serializer
     store: RedisStore
@@ -72,18 +74,18 @@ class Visit:
         site = self.site
         tickets = site.cookie.read(self.header)
         self.had_cookie = tickets is None or bool(tickets)
-        if tickets is None:
-            site.events.emit("rejected", None, "the cookie is not one of ours")
-            return self.fresh()
-        self.tickets = tickets
+        self.tickets = tickets or []
         try:
-            return self._first_alive() or self.fresh()
+            record = self._first_alive() or self._foreign()
         except SessionUnavailable as failure:
             self.failure = failure
             site.events.emit("unavailable", None, str(failure.__cause__ or failure))
             if site.config.on_unavailable == "raise":
                 raise
             return self.fresh()
+        if record is None and tickets is None:
+            site.events.emit("rejected", None, "the cookie is not one of ours")
+        return record or self.fresh()
 
     def fresh(self) -> Record:
         """A new session."""
@@ -114,6 +116,28 @@ class Visit:
                     return record
                 self._emit("unknown", ticket, "ended or expired")
             self.tickets.remove(ticket)
+        return None
+
+    def _foreign(self) -> Record | None:
+        """The session that another library's cookie names."""
+        site = self.site
+        if site.legacy is None:
+            return None
+        for value in site.cookie.values(self.header):
+            sid = site.legacy.sid(value)
+            stored = sid and site.store.load_foreign(site.config.migrate_prefix + sid)
+            if not sid or not stored:
+                continue
+            try:
+                values, permanent = site.legacy.loads(stored)
+                packed = {
+                    name: site.serializer.dumps(value) for name, value in values.items()
+                }
+            except (Undecodable, TypeError) as error:
+                site.events.emit("undecodable", digest(sid), str(error))
+            else:
+                fresh = Record.fresh(site.lifetimes.now(), permanent)
+                return dataclasses.replace(fresh, packed=packed, foreign_sid=sid)
         return None
 
     def _find(self, ticket: Ticket) -> Record | None:
