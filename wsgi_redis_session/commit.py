@@ -11,11 +11,11 @@ from .errors import SessionTooLarge
 from .errors import SessionUnavailable
 from .events import EventName
 from .lifetimes import Expiry
-from .session import Changes
-from .session import digest
-from .session import Record
+from .record import Changes
+from .record import digest
+from .record import Record
+from .record import shortened
 from .session import Session
-from .session import shortened
 from .store import Gone
 from .store import Moved
 from .store import Saved

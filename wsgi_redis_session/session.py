@@ -8,12 +8,7 @@ does it when the request is committed.
 
 from __future__ import annotations
 
-import base64
 import collections.abc as cabc
-import dataclasses
-import hashlib
-import reprlib
-import secrets
 import typing as t
 from datetime import date
 from datetime import datetime
@@ -25,6 +20,10 @@ from uuid import UUID
 from markupsafe import Markup
 
 from .errors import NotSerializable
+from .record import Changes
+from .record import digest
+from .record import Record
+from .record import shortened
 from .serializer import Serializer
 
 #: Values that nobody can change once they have them.
@@ -45,83 +44,6 @@ _IMMUTABLE = frozenset(
         timedelta,
     }
 )
-
-
-def digest(sid: str) -> str:
-    """The one-way digest of a session id (144 bits of SHA-256), which is safe to show,
-    to log and to keep in Redis."""
-    sha = hashlib.sha256(sid.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(sha[:18]).decode("ascii")
-
-
-def shortened(name: str) -> str:
-    """A session's name as an error or an event shows it; visitors may choose names."""
-    return reprlib.repr(name)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Record:
-    """A session as it is stored, or one that is not stored yet."""
-
-    sid: str = dataclasses.field(repr=False)
-    #: Milliseconds since the epoch.
-    created: int
-    permanent: bool = False
-    #: Drawn at random by each writer; empty for what was never stored.
-    revision: bytes = b""
-    #: Names and their packed values.
-    packed: dict[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
-    #: The session id of another library's session that this one is to replace.
-    foreign_sid: str = dataclasses.field(default="", repr=False)
-
-    @classmethod
-    def fresh(cls, created: int, permanent: bool = False) -> Record:
-        """A new session under a new session id of 256 random bits."""
-        return cls(secrets.token_urlsafe(32), created, permanent)
-
-    @property
-    def stored(self) -> bool:
-        """Whether this session is in Redis."""
-        return bool(self.revision)
-
-    def revised(self, packed: dict[str, bytes], permanent: bool) -> Record:
-        """The same session with other contents, as a writer wants to store it."""
-        return dataclasses.replace(
-            self,
-            packed=packed,
-            permanent=permanent,
-            revision=secrets.token_bytes(8),
-        )
-
-    def renamed(self) -> Record:
-        """The same session under a new session id."""
-        return dataclasses.replace(self, sid=secrets.token_urlsafe(32))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Changes:
-    """What a request did to a session, compared with what it had loaded."""
-
-    #: All names and packed values, as this request sees them.
-    packed: dict[str, bytes]
-    #: Names that were added or got another value.
-    changed: list[str]
-    #: Names that were removed.
-    removed: list[str]
-
-    @classmethod
-    def between(cls, base: dict[str, bytes], packed: dict[str, bytes]) -> Changes:
-        """What turns one into the other."""
-        changed = [name for name in packed if packed[name] != base.get(name)]
-        return cls(packed, changed, [name for name in base if name not in packed])
-
-    def onto(self, theirs: dict[str, bytes]) -> dict[str, bytes]:
-        """Merge: these changes applied to what another request has stored."""
-        merged = {
-            name: packed for name, packed in theirs.items() if name not in self.removed
-        }
-        merged.update((name, self.packed[name]) for name in self.changed)
-        return merged
 
 
 class Source(t.Protocol):

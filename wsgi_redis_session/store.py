@@ -38,9 +38,13 @@ from redis.exceptions import ResponseError
 from .errors import SessionUnavailable
 from .errors import Undecodable
 from .lifetimes import Expiry
-from .session import Changes
-from .session import digest
-from .session import Record
+from .record import Changes
+from .record import digest
+from .record import Record
+from .scripts import DELETE
+from .scripts import RETIRE
+from .scripts import SAVE
+from .scripts import Script
 
 _HEADER = struct.Struct(">BB8s8sQ")
 _FORMAT = 1
@@ -83,162 +87,6 @@ class Saved(t.NamedTuple):
     record: Record
     #: Whether the session had been empty, so that its cookie was taken back.
     revived: bool
-
-
-# The scripts. Each answers with ARGV[1], which no other call sends, so that the reply
-# to another one is never taken for it; then a letter; then what belongs to it.
-
-_ENTRIES = """
-local function text(value, at)
-  local tag = string.byte(value, at)
-  local size, head
-  if tag >= 0xa0 and tag <= 0xbf then size, head = tag - 0xa0, 1
-  elseif tag == 0xd9 or tag == 0xc4 then
-    size, head = struct.unpack('>B', value, at + 1), 2
-  elseif tag == 0xda or tag == 0xc5 then
-    size, head = struct.unpack('>H', value, at + 1), 3
-  else size, head = struct.unpack('>I4', value, at + 1), 5 end
-  local stop = at + head + size
-  return string.sub(value, at + head, stop - 1), stop
-end
-
-local function entries(value)
-  local tag = string.byte(value, 27)
-  local count, at
-  if tag == 0xde then count, at = struct.unpack('>H', value, 28), 30
-  elseif tag == 0xdf then count, at = struct.unpack('>I4', value, 28), 32
-  else count, at = tag - 0x80, 28 end
-  local names, raw, packed = {}, {}, {}
-  for i = 1, count do
-    local start, name = at, nil
-    name, at = text(value, at)
-    packed[name], at = text(value, at)
-    raw[name] = string.sub(value, start, at - 1)
-    names[i] = name
-  end
-  return names, raw, packed
-end
-"""
-
-# KEYS[1] the session's key
-# ARGV[1] our revision               ARGV[2] the revision that we loaded
-# ARGV[3] our value, which is stored as it is where nobody else has saved meanwhile
-# ARGV[4] TTL in ms, ARGV[5] of a permanent session, ARGV[6] of an empty one
-# ARGV[7] '1': the value must be bound to the sid that ours is bound to
-# ARGV[8] '1': whether the session is permanent is ours to say
-# ARGV[9] number of names that we changed, ARGV[10] that we removed; then these names;
-#         then, where conflicts matter, the packed value that we loaded for each
-# Returns S saved as it is | M merged: what is stored now, after '1' if the session had
-#         been empty, else '0' | C conflict: what is stored | G gone | N its successor's
-#         id | B bound to another sid
-_SAVE = (
-    _ENTRIES
-    + """
-local key, reply, ours = KEYS[1], ARGV[1], ARGV[3]
-local head = redis.call('GETRANGE', key, 0, 25)
-local kind = string.sub(head, 1, 1)
-if kind == '\\0' then return reply .. 'N' .. string.sub(head, 2, 25) end
-if kind ~= '\\1' then return reply .. 'G' end
-if ARGV[7] == '1' and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
-  return reply .. 'B'
-end
-
-local function store(value)
-  local ttl = ARGV[4 + string.byte(value, 2) % 2]
-  if string.sub(value, 27) == '\\128' then ttl = ARGV[6] end
-  redis.call('SET', key, value, 'PX', ttl)
-end
-
-local revision = string.sub(head, 3, 10)
-if revision == ARGV[2] then
-  store(ours)
-  return reply .. 'S'
-end
-local stored = redis.call('GET', key)
-if revision == ARGV[1] then return reply .. 'M0' .. stored end
-
-local names, raw, packed = entries(stored)
-local _, our_raw = entries(ours)
-local changed, removed = tonumber(ARGV[9]), tonumber(ARGV[10])
-local bases = 10 + changed + removed
-local is_ours = {}
-for i = 11, bases do
-  local name = ARGV[i]
-  is_ours[name] = true
-  local base = ARGV[i + changed + removed]
-  if base and (packed[name] or '') ~= base then return reply .. 'C' .. stored end
-end
-
-local merged, placed = {}, {}
-for _, name in ipairs(names) do
-  if not is_ours[name] then table.insert(merged, raw[name])
-  elseif our_raw[name] then
-    table.insert(merged, our_raw[name])
-    placed[name] = true
-  end
-end
-for i = 11, 10 + changed do
-  if not placed[ARGV[i]] then table.insert(merged, our_raw[ARGV[i]]) end
-end
-
-local size
-if #merged < 16 then size = string.char(0x80 + #merged)
-elseif #merged < 65536 then size = '\\222' .. struct.pack('>H', #merged)
-else size = '\\223' .. struct.pack('>I4', #merged) end
-local flags = string.sub(ARGV[8] == '1' and ours or stored, 2, 2)
-local value = '\\1' .. flags .. ARGV[1] .. string.sub(stored, 11, 26) .. size
-  .. table.concat(merged)
-store(value)
-return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
-"""
-)
-
-# KEYS[1] the old session's key
-# ARGV[1] id of the new session      ARGV[2] the revision that we loaded
-# ARGV[3] the binding to the old sid, or '' where only the id is known
-# ARGV[4] how long the trace is kept, in ms
-# Returns S done: what others have saved meanwhile, if they have | G gone | N the id of
-#         another successor | B bound to another sid
-_RETIRE = """
-local key, reply = KEYS[1], ARGV[1]
-local stored = redis.call('GET', key)
-if not stored then return reply .. 'G' end
-local kind = string.sub(stored, 1, 1)
-if kind == '\\0' then
-  local successor = string.sub(stored, 2, 25)
-  if successor == ARGV[1] then return reply .. 'S' .. string.sub(stored, 26) end
-  return reply .. 'N' .. successor
-end
-if kind ~= '\\1' then return reply .. 'G' end
-if ARGV[3] ~= '' and string.sub(stored, 11, 18) ~= ARGV[3] then
-  return reply .. 'B'
-end
-if string.sub(stored, 3, 10) == ARGV[2] then stored = '' end
-redis.call('SET', key, '\\0' .. ARGV[1] .. stored, 'PX', ARGV[4])
-return reply .. 'S' .. stored
-"""
-
-# KEYS[1] the session's key          ARGV[1] its id
-# Returns D deleted, or it was not there | N its successor's id
-_DELETE = """
-local head = redis.call('GETRANGE', KEYS[1], 0, 24)
-if string.sub(head, 1, 1) == '\\0' then
-  return ARGV[1] .. 'N' .. string.sub(head, 2, 25)
-end
-redis.call('DEL', KEYS[1])
-return ARGV[1] .. 'D'
-"""
-
-
-class _Script:
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-
-
-_SAVE_SCRIPT = _Script(_SAVE)
-_RETIRE_SCRIPT = _Script(_RETIRE)
-_DELETE_SCRIPT = _Script(_DELETE)
 
 
 class RedisStore:
@@ -307,7 +155,7 @@ class RedisStore:
             [base.packed.get(name, b"") for name in names] if detect_conflicts else []
         )
         letter, data = self._run(
-            _SAVE_SCRIPT,
+            SAVE,
             successor or digest(base.sid),
             ours.revision,
             b"" if successor else base.revision,
@@ -344,7 +192,7 @@ class RedisStore:
         if nobody has. With ``successor``, end the one that took its place already.
         """
         letter, data = self._run(
-            _RETIRE_SCRIPT,
+            RETIRE,
             successor or digest(base.sid),
             digest(new.sid),
             b"" if successor else base.revision,
@@ -359,7 +207,7 @@ class RedisStore:
     def delete(self, session_id: str) -> None:
         """End a session, by its digest, and the one that took its place."""
         while True:
-            letter, data = self._run(_DELETE_SCRIPT, session_id, session_id)
+            letter, data = self._run(DELETE, session_id, session_id)
             if letter != b"N":
                 return
             session_id = data.decode("ascii")
@@ -389,7 +237,7 @@ class RedisStore:
         return bool(self._execute("DEL", key))
 
     def _run(
-        self, script: _Script, session_id: str, expected: str | bytes, *args: t.Any
+        self, script: Script, session_id: str, expected: str | bytes, *args: t.Any
     ) -> tuple[bytes, bytes]:
         """Run a script on one session; the letter of its reply and what follows."""
         rest = (1, self.key_prefix + session_id, expected, *args)

@@ -15,9 +15,9 @@ from .events import EventLog
 from .events import EventName
 from .legacy import LegacyReader
 from .lifetimes import Lifetimes
+from .record import digest
+from .record import Record
 from .serializer import Serializer
-from .session import digest
-from .session import Record
 from .store import RedisStore
 
 
