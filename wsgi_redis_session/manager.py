@@ -4,6 +4,7 @@ of it. Both doors, the WSGI middleware and Flask, share one manager."""
 from __future__ import annotations
 
 import collections.abc as cabc
+import os
 import typing as t
 
 from .client import connect
@@ -19,6 +20,7 @@ from .serializer import MessagePackSerializer
 from .session import Session
 from .store import Client
 from .store import RedisStore
+from .strings import from_environment
 from .visit import Site
 from .visit import Visit
 
@@ -59,6 +61,21 @@ class SessionManager:
             serializer=config.serializer or MessagePackSerializer(),
             store=self.store,
         )
+
+    @classmethod
+    def from_env(
+        cls, environ: cabc.Mapping[str, str] | None = None, **options: t.Any
+    ) -> SessionManager:
+        """A manager configured by environment variables: ``SECRET_KEY``,
+        ``SECRET_KEY_FALLBACKS`` (with commas between them), ``SESSION_REDIS`` and each
+        option as ``SESSION_<OPTION>``.
+
+        Durations are seconds, ``none`` is ``None``, functions are written
+        ``package.module:name``. ``options`` take precedence. Raises
+        :exc:`~wsgi_redis_session.ConfigurationError`.
+        """
+        found = from_environment(os.environ if environ is None else environ)
+        return cls(**{**found, **options})
 
     def _legacy_reader(self) -> LegacyReader | None:
         if self.config.migrate_from is None:
