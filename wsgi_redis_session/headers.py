@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from werkzeug.datastructures import ResponseCacheControl
-from werkzeug.http import parse_cache_control_header
+from werkzeug.http import parse_dict_header
 
 #: The headers of a WSGI response.
 Headers = list[tuple[str, str]]
@@ -44,20 +44,24 @@ def is_shared(status: str, headers: Headers) -> bool:
     """Whether a response is meant for many visitors, or renews what a cache holds."""
     if status.startswith("304"):
         return True
-    control = parse_cache_control_header(
-        ", ".join(_values(headers, "cache-control")), cls=ResponseCacheControl
-    )
+    control = _parse(", ".join(_values(headers, "cache-control")))
     return bool(control.public or control.immutable or control.s_maxage is not None)
 
 
 def _private(value: str) -> str:
-    control = parse_cache_control_header(value, cls=ResponseCacheControl)
+    control = _parse(value)
     if control.no_store:
         return value
     control.public = False
     control.s_maxage = None
     control.private = True
     return control.to_header()
+
+
+def _parse(value: str) -> ResponseCacheControl:
+    # Werkzeug keeps the case of directives, which says nothing (RFC 9111, section 5.2).
+    directives = parse_dict_header(value)
+    return ResponseCacheControl({name.lower(): directives[name] for name in directives})
 
 
 def _values(headers: Headers, name: str) -> list[str]:

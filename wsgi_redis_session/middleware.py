@@ -161,7 +161,8 @@ class _Response:
             or (body is self._file and body is not None)
             or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))
         ):
-            # Servers have shortcuts for these, so they get the very same object.
+            # Servers have shortcuts for these, so they get the very same object. A
+            # subclass of list is none of them: it may make its parts when it is read.
             self._finish_at_once()
             return body
         return _SizedBody(self, body) if isinstance(body, cabc.Sized) else self
