@@ -27,9 +27,11 @@ like Werkzeug's ``ProxyFix``, and outside of the application.
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import typing as t
 
 from .commit import Outcome
+from .errors import HeadersAlreadySent
 from .headers import Headers
 from .headers import is_shared
 from .headers import set_cookie
@@ -147,9 +149,11 @@ class _Response:
         try:
             body = self._body = app(self._environ, self.start_response)
         except StopIteration:
-            # The connection was taken over; there will be no response.
+            # The connection was taken over: there will be no response, and nothing
+            # but this exception may come out. What cannot be saved was reported.
             self._head = None
-            self._finish()
+            with contextlib.suppress(HeadersAlreadySent):
+                self._finish()
             raise
         except BaseException:
             self._fail()
