@@ -73,7 +73,7 @@ def test_every_key_has_a_ttl(make_manager: MakeManager, db: redis.Redis) -> None
     emptied.session.clear()
     emptied.commit()
     assert len(db.keys()) == 3
-    assert all(0 < db.pttl(key) <= 86_400_000 for key in db.keys())
+    assert all(0 < db.pttl(key) <= 86_400_000 for key in db.scan_iter())
 
 
 # Interleavings.
@@ -272,7 +272,8 @@ def test_every_interleaving_keeps_logout_and_loses_no_name(
     manager = make_manager(user_key="user")
     for order, third in itertools.product(sorted(ORDERS), ("write y", "destroy")):
         chosen = dict(zip("ABC", (first, second, third), strict=True))
-        header = store(manager, user="Ada", a=1)
+        user = {"user": "Ada"} if "destroy" in chosen.values() else {}
+        header = store(manager, a=1, kept=True, **user)
         jar, ever = header, [header]
         requests: dict[str, Request] = {}
         for who in order:
@@ -418,6 +419,44 @@ def test_login_and_logout_change_the_session_id_by_themselves(
     assert look(manager, logged_out) == {"cart": 1}
 
 
+def test_request_of_a_user_who_has_left_saves_nothing_for_the_next_one(
+    make_manager: MakeManager, events: list[SessionEvent]
+) -> None:
+    manager = make_manager(user_key="user")
+    header = store(manager, user="Ada", csrf="token")
+    late, renewal = Request(manager, header), Request(manager, header)
+    late.session["private"] = "of Ada"
+    renewal.session["other"] = "of Ada"
+    renewal.session.regenerate()
+    logout = Request(manager, header)
+    del logout.session["user"]
+    logged_out = cookie_header(logout.commit())
+    login = Request(manager, logged_out)
+    login.session["user"] = "Grace"
+    logged_in = cookie_header(login.commit())
+    assert late.commit() is None
+    assert renewal.commit() is None
+    assert look(manager, logged_in) == {"csrf": "token", "user": "Grace"}
+    assert names(events)[-1] == "lost"
+
+
+def test_cart_that_is_filled_during_the_login_is_kept(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(user_key="user")
+    header = store(manager, csrf="token")
+    shopping, login = Request(manager, header), Request(manager, header)
+    shopping.session["cart"] = ["apple"]
+    login.session["user"] = "Ada"
+    logged_in = cookie_header(login.commit())
+    shopping.commit()
+    assert look(manager, logged_in) == {
+        "csrf": "token",
+        "user": "Ada",
+        "cart": ["apple"],
+    }
+
+
 def test_emptying_a_session_of_a_user_ends_it(
     make_manager: MakeManager, db: redis.Redis
 ) -> None:
@@ -470,6 +509,14 @@ def test_revoked_session_is_gone_and_cannot_be_saved_again(
     running.session["x"] = 1
     assert running.commit() is None
     assert look(manager, header) == {}
+
+
+@pytest.mark.parametrize("wrong", ["", "ü", "*", "x" * 43, b"x" * 24, None])
+def test_revoking_takes_nothing_but_the_id_of_a_session(
+    manager: SessionManager, wrong: t.Any
+) -> None:
+    with pytest.raises(ValueError, match=r"session\.id"):
+        manager.revoke(wrong)
 
 
 def test_made_up_and_ended_session_ids_are_never_adopted(

@@ -32,8 +32,7 @@ class Request:
     def __init__(self, manager: SessionManager, header: str) -> None:
         self.manager = manager
         self.header = header
-        self.session: Session = manager.open(header)
-        len(self.session)
+        self.session: Session = manager.load(header)
 
     def commit(self) -> str | None:
         """The Set-Cookie value of the response."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import typing as t
 from urllib.parse import parse_qsl
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from redis import BlockingConnectionPool
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from .config import SessionConfig
@@ -38,75 +40,88 @@ def connect(redis: str | Client | None, config: SessionConfig) -> Client:
 
     Raises :exc:`~wsgi_redis_session.ConfigurationError`.
     """
+    option = "redis"
     if redis is None:
-        redis = os.environ.get("SESSION_REDIS", _DEFAULT_URL)
-    return _from_url(redis, config) if isinstance(redis, str) else _checked(redis)
+        option, redis = "SESSION_REDIS", os.environ.get("SESSION_REDIS", _DEFAULT_URL)
+    if isinstance(redis, str):
+        return _from_url(option, redis, config)
+    return _checked(redis)
 
 
-def _from_url(url: str, config: SessionConfig) -> Client:
+def _from_url(option: str, url: str, config: SessionConfig) -> Client:
+    try:
+        pool = _pool(url, config)
+    except (TypeError, ValueError, RedisError) as error:
+        raise ConfigurationError(
+            f"{option}={_shown(url)!r} cannot work: {error}"
+        ) from None
+    return _checked(Redis(connection_pool=pool))
+
+
+def _pool(url: str, config: SessionConfig) -> BlockingConnectionPool:
     scheme, colon, rest = url.partition("://")
     if not colon or scheme not in _SCHEMES:
-        raise ConfigurationError(
-            f"redis={_shown(url)!r} cannot work: its scheme must be one of "
-            f"{', '.join(_SCHEMES)}, as in {_DEFAULT_URL!r}; any other server can be "
-            "given as a client of redis-py."
+        raise ValueError(
+            f"its scheme must be one of {', '.join(_SCHEMES)}, as in "
+            f"{_DEFAULT_URL!r}; any other server can be given as a client of redis-py."
         )
     url = f"{_SCHEMES[scheme]}://{rest}"
     _check_url(url)
     retry = Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.1), config.retries)
-    try:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            # RESP3 turns off the check for unread replies in redis-py 8.
-            protocol=2,
-            socket_connect_timeout=config.seconds("connect_timeout"),
-            socket_timeout=config.seconds("read_timeout"),
-            retry=retry,
-            max_connections=config.max_connections,
-            timeout=config.seconds("pool_timeout"),
-        )
-        # A query parameter that does not exist is found out here, not in a request.
-        pool.connection_class(**pool.connection_kwargs)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"redis={_shown(url)!r} cannot work: {error}"
-        ) from None
-    return _checked(Redis(connection_pool=pool))
+    pool = BlockingConnectionPool.from_url(
+        url,
+        # RESP3 turns off the check for unread replies in redis-py 8.
+        protocol=2,
+        socket_connect_timeout=config.seconds("connect_timeout"),
+        socket_timeout=config.seconds("read_timeout"),
+        retry=retry,
+        max_connections=config.max_connections,
+        timeout=config.seconds("pool_timeout"),
+    )
+    # A query parameter that cannot work is found out here, not in a request.
+    made = pool.connection_kwargs
+    for name in ("socket_connect_timeout", "socket_timeout"):
+        if not 0 < made[name] < float("inf"):
+            raise ValueError(f"{name} must be a number of seconds, more than zero.")
+    if made["retry"] is not retry:
+        raise ValueError("retry is no part of a URL; there is the option retries.")
+    pool.connection_class(**made)
+    return pool
 
 
 def _check_url(url: str) -> None:
     """What redis-py would silently take for something else."""
     try:
         parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("its host or port cannot be read.") from None
+    is_socket = parts.scheme == "unix"
+    if "#" in url or (not is_socket and "@" in parts.path + parts.query):
+        raise ValueError(
+            "it must have @, /, ? and # in a user name, password or value as %40, %2F, "
+            "%3F and %23."
+        )
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if is_socket and (parts.hostname or not parts.path.strip("/")):
+        raise ValueError("it names no socket; write unix:///path/to/redis.sock.")
+    try:
         parts.port  # noqa: B018  # raises for a port that is no number
     except ValueError:
-        raise ConfigurationError(
-            f"redis={_shown(url)!r} cannot work: its host or port cannot be read."
-        ) from None
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if parts.scheme == "unix":
-        if not parts.path.strip("/"):
-            raise ConfigurationError(
-                f"redis={_shown(url)!r} cannot work: it names no socket; write "
-                "unix:///path/to/redis.sock."
-            )
-        database = query.get("db", "0")
-    else:
-        database = query.get("db", parts.path.strip("/") or "0")
-    if not database.isdecimal():
-        raise ConfigurationError(
-            f"redis={_shown(url)!r} cannot work: the database must be a number, as in "
-            f"{_DEFAULT_URL!r}."
-        )
+        raise ValueError("its host or port cannot be read.") from None
+    path = "" if is_socket else parts.path.strip("/")
+    if not query.get("db", path or "0").isdecimal():
+        raise ValueError(f"the database must be a number, as in {_DEFAULT_URL!r}.")
 
 
 def _checked(client: t.Any) -> Client:
     """Refuse a client that cannot serve, warn about one that is not safe."""
     execute = getattr(client, "execute_command", None)
-    if execute is None:
+    if execute is None or isinstance(client, type):
+        given = client if isinstance(client, type) else type(client)
+        what = "the class" if given is client else "a"
         raise ConfigurationError(
-            f"redis must be a URL or a client of redis-py, not a "
-            f"{type(client).__qualname__}."
+            "redis must be a URL or a client of redis-py, not "
+            f"{what} {given.__qualname__}."
         )
     if inspect.iscoroutinefunction(execute):
         raise ConfigurationError(
@@ -119,9 +134,7 @@ def _checked(client: t.Any) -> Client:
             "redis is a client with decode_responses=True, but sessions are bytes: "
             "give the sessions a client of their own without it."
         )
-    pool = getattr(client, "connection_pool", None)
-    notified = getattr(pool, "maint_notifications_enabled", lambda: False)
-    if notified():
+    if any(map(_is_notified, _pools(client))):
         logger.warning(
             "The client given for redis uses RESP3 with maintenance notifications, "
             "which turns off redis-py's check for unread replies: give it protocol=2."
@@ -129,7 +142,26 @@ def _checked(client: t.Any) -> Client:
     return t.cast(Client, client)
 
 
+def _pools(client: t.Any) -> list[t.Any]:
+    """The connection pool of a client, or those of a cluster's nodes."""
+    if hasattr(client, "connection_pool"):
+        return [client.connection_pool]
+    nodes: list[t.Any] = getattr(client, "get_nodes", list)()
+    return [
+        node.redis_connection.connection_pool
+        for node in nodes
+        if node.redis_connection is not None
+    ]
+
+
+def _is_notified(pool: t.Any) -> bool:
+    return bool(getattr(pool, "maint_notifications_enabled", bool)())
+
+
 def _shown(url: str) -> str:
-    """A URL without user and password."""
-    scheme, colon, rest = url.partition("://")
-    return f"{scheme}{colon}{rest.rpartition('@')[2]}".partition("?")[0]
+    """A URL without user, password and parameters."""
+    scheme, colon, rest = url.rpartition("://")
+    place = rest.rpartition("@")[2].partition("?")[0]
+    # What is no port may be a password.
+    place = re.sub(r":(?!\d+(/|$))[^/]*", ":...", place)
+    return f"{scheme}{colon}{place}" if scheme.isalnum() else place

@@ -243,9 +243,14 @@ class Commit:
         return Outcome(self._cookie(new))
 
     def _retire(self, new: Record) -> Record | Gone | None:
+        # What is still running for a user who has left is not for the next one's eyes.
+        had_user = self.site.config.user_key in self.record.packed
+        same_user = not (had_user and self._is_user_changed())
         successor = None
         for _ in range(_ATTEMPTS):
-            result = self.site.store.retire(self.record, new, successor=successor)
+            result = self.site.store.retire(
+                self.record, new, successor=successor, same_user=same_user
+            )
             if not isinstance(result, Moved):
                 return result
             successor = result.successor

@@ -125,14 +125,9 @@ class SessionConfig:
 
     def __post_init__(self) -> None:
         self._check_cookie()
-        for option in ("idle_timeout", "permanent_lifetime"):
-            self._check_duration(option)
+        self._check_lifetimes()
         for option in ("connect_timeout", "read_timeout", "pool_timeout"):
             self._check_duration(option)
-        if self.lifetime is not None:
-            self._check_duration("lifetime")
-        if self.touch_interval is not None:
-            self._check_duration("touch_interval", zero=True)
         if self.migrate_from not in (None, "flask-session"):
             raise _wrong("migrate_from", self.migrate_from, '"flask-session" or None')
         for option in ("permanent", "refresh_each_request", "migrate_pickle"):
@@ -178,6 +173,22 @@ class SessionConfig:
         """The value of a duration option in seconds."""
         value = getattr(self, option)
         return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+    def _check_lifetimes(self) -> None:
+        for option in ("idle_timeout", "permanent_lifetime"):
+            self._check_duration(option)
+        if self.lifetime is not None:
+            self._check_duration("lifetime")
+        if self.touch_interval is None:
+            return
+        self._check_duration("touch_interval", zero=True)
+        for option in ("idle_timeout", "permanent_lifetime"):
+            if self.seconds("touch_interval") >= self.seconds(option):
+                raise _wrong(
+                    "touch_interval",
+                    self.touch_interval,
+                    f"less than {option}, or sessions end while they are used",
+                )
 
     def _check_cookie(self) -> None:
         name = self.cookie_name

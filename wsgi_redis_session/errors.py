@@ -30,7 +30,16 @@ class SessionUnavailable(SessionError, ServiceUnavailable):
     ``error(environ, start_response)``. The error of redis-py is its ``__cause__``.
     """
 
+    #: What the visitor is told.
     description = "The session store does not answer. Please try again in a moment."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__()
+        #: What the developer is told.
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail or super().__str__()
 
 
 class NotSerializable(SessionError, TypeError):

@@ -87,6 +87,7 @@ class EventLog:
         self, name: EventName, session_id: str | None = None, detail: str = ""
     ) -> None:
         """Report one event; an observer that fails is logged and harms nobody."""
+        session_id, detail = session_id and _one_line(session_id), _one_line(detail)
         level = _LEVELS[name]
         if logger.isEnabledFor(level):
             logger.log(level, "session %s: %s %s", session_id or "-", name, detail)
@@ -96,3 +97,11 @@ class EventLog:
             self.on_event(SessionEvent(name, session_id, detail))
         except Exception:  # the observer's code may raise anything
             logger.exception("on_event failed for the event %r", name)
+
+
+def _one_line(text: str) -> str:
+    """Names in a session may come from a visitor, who is not to forge lines in a log
+    (ASVS 5.0, V16.4.1)."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

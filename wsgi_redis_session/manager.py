@@ -16,6 +16,7 @@ from .cookie import SessionCookie
 from .events import EventLog
 from .legacy import LegacyReader
 from .lifetimes import Lifetimes
+from .record import is_digest
 from .serializer import MessagePackSerializer
 from .session import Session
 from .store import Client
@@ -92,6 +93,15 @@ class SessionManager:
         """
         return Session(Visit(self._site, cookie_header), self._site.serializer)
 
+    def load(self, cookie_header: str) -> Session:
+        """The same, loaded at once, for a WebSocket or a script, say.
+
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
+        """
+        session = self.open(cookie_header)
+        len(session)
+        return session
+
     def commit(
         self, session: Session, *, secure: bool = False, headers_sent: bool = False
     ) -> Outcome:
@@ -127,7 +137,10 @@ class SessionManager:
         """End a session by its :attr:`~wsgi_redis_session.Session.id`.
 
         Requests that are still running in it lose their changes. Raises
-        :exc:`~wsgi_redis_session.SessionUnavailable` when it may not have ended.
+        :exc:`~wsgi_redis_session.SessionUnavailable` when it may not have ended, and
+        :exc:`ValueError` for what is no such id, a session's ``sid`` for example.
         """
+        if not is_digest(session_id):
+            raise ValueError("revoke() takes the id of a session, as session.id is")
         self.store.delete(session_id)
         self._site.events.emit("destroyed", session_id, "revoked")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import re
 import reprlib
 import secrets
 
@@ -14,6 +15,11 @@ def digest(sid: str) -> str:
     to log and to keep in Redis."""
     sha = hashlib.sha256(sid.encode("ascii")).digest()
     return base64.urlsafe_b64encode(sha[:18]).decode("ascii")
+
+
+def is_digest(text: object) -> bool:
+    """Whether something looks like what :func:`digest` returns."""
+    return isinstance(text, str) and bool(re.fullmatch(r"[A-Za-z0-9_-]{24}", text))
 
 
 def shortened(name: str) -> str:

@@ -58,7 +58,9 @@ _SAVE = (
 local key, reply, ours = KEYS[1], ARGV[1], ARGV[3]
 local head = redis.call('GETRANGE', key, 0, 25)
 local kind = string.sub(head, 1, 1)
-if kind == '\\0' then return reply .. 'N' .. string.sub(head, 2, 25) end
+if kind == '\\0' and string.sub(head, 2, 2) == '1' then
+  return reply .. 'N' .. string.sub(head, 3, 26)
+end
 if kind ~= '\\1' then return reply .. 'G' end
 if ARGV[7] == '1' and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
   return reply .. 'B'
@@ -118,6 +120,7 @@ return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
 # ARGV[1] id of the new session      ARGV[2] the revision that we loaded
 # ARGV[3] the binding to the old sid, or '' where only the id is known
 # ARGV[4] how long the trace is kept, in ms
+# ARGV[5] '1': requests that are still running may save into the new session, else '0'
 # Returns S done: what others have saved meanwhile, if they have | G gone | N the id of
 #         another successor | B bound to another sid
 _RETIRE = """
@@ -126,8 +129,9 @@ local stored = redis.call('GET', key)
 if not stored then return reply .. 'G' end
 local kind = string.sub(stored, 1, 1)
 if kind == '\\0' then
-  local successor = string.sub(stored, 2, 25)
-  if successor == ARGV[1] then return reply .. 'S' .. string.sub(stored, 26) end
+  local successor = string.sub(stored, 3, 26)
+  if successor == ARGV[1] then return reply .. 'S' .. string.sub(stored, 27) end
+  if string.sub(stored, 2, 2) ~= '1' then return reply .. 'G' end
   return reply .. 'N' .. successor
 end
 if kind ~= '\\1' then return reply .. 'G' end
@@ -135,16 +139,16 @@ if ARGV[3] ~= '' and string.sub(stored, 11, 18) ~= ARGV[3] then
   return reply .. 'B'
 end
 if string.sub(stored, 3, 10) == ARGV[2] then stored = '' end
-redis.call('SET', key, '\\0' .. ARGV[1] .. stored, 'PX', ARGV[4])
+redis.call('SET', key, '\\0' .. ARGV[5] .. ARGV[1] .. stored, 'PX', ARGV[4])
 return reply .. 'S' .. stored
 """
 
 # KEYS[1] the session's key          ARGV[1] its id
 # Returns D deleted, or it was not there | N its successor's id
 _DELETE = """
-local head = redis.call('GETRANGE', KEYS[1], 0, 24)
+local head = redis.call('GETRANGE', KEYS[1], 0, 25)
 if string.sub(head, 1, 1) == '\\0' then
-  return ARGV[1] .. 'N' .. string.sub(head, 2, 25)
+  return ARGV[1] .. 'N' .. string.sub(head, 3, 26)
 end
 redis.call('DEL', KEYS[1])
 return ARGV[1] .. 'D'

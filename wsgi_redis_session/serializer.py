@@ -66,7 +66,7 @@ class Serializer(t.Protocol):
 class MessagePackSerializer:
     """The default serializer: None, bool, int, float, str, bytes, list, tuple, dict
     with any keys, set, frozenset, Markup, UUID, Decimal, date, time, datetime and
-    timedelta, nested up to 250 levels."""
+    timedelta, nested up to 100 levels."""
 
     def dumps(self, value: t.Any, /) -> bytes:
         """Raises :exc:`~wsgi_redis_session.errors.NotSerializable` naming the type."""
@@ -92,10 +92,13 @@ def _pack(value: t.Any) -> bytes:
 def _pack_with_care(value: t.Any) -> bytes:
     try:
         return _pack(_portable(value))
+    except NotSerializable:
+        raise
     except RecursionError:
-        raise NotSerializable("it contains itself or is nested too deeply") from None
-    except ormsgpack.MsgpackEncodeError as error:
-        raise NotSerializable(str(error)) from error
+        reason = "it contains itself or is nested too deeply"
+        raise NotSerializable(f"{_refused(value)}: {reason}") from None
+    except TypeError as error:
+        raise NotSerializable(f"{_refused(value)}: {error}") from error
 
 
 def _portable(value: t.Any) -> t.Any:
@@ -122,11 +125,14 @@ def _stand_in(value: t.Any, inner: _Inner = _as_it_is) -> t.Any:
         if isinstance(value, kind):
             return build(value, inner)
     # As Flask's serializer does; lazy strings have it too.
-    if callable(html := getattr(value, "__html__", None)):
+    html = None if isinstance(value, type) else getattr(value, "__html__", None)
+    if callable(html):
         return _from_markup(html(), inner)
-    raise NotSerializable(
-        f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored"
-    )
+    raise NotSerializable(_refused(value))
+
+
+def _refused(value: t.Any) -> str:
+    return f"a {type(value).__module__}.{type(value).__qualname__} cannot be stored"
 
 
 def _is_unicode(text: str) -> bool:
@@ -183,8 +189,9 @@ def _from_dict(value: dict[t.Any, t.Any], inner: _Inner) -> t.Any:
 
 
 def _from_set(value: cabc.Set[t.Any], inner: _Inner) -> t.Any:
-    # In the order of their bytes, so that equal sets are equal bytes.
-    members = sorted((inner(member) for member in value), key=_pack)
+    # In the order of their bytes, so that equal sets are equal bytes. What a member
+    # contains is packed here, or each level of nesting would do it twice.
+    members = sorted(map(_portable, value), key=_pack)
     return Ext(_SET if isinstance(value, set) else _FROZENSET, _pack(members))
 
 

@@ -151,15 +151,15 @@ class Session(cabc.MutableMapping[str, t.Any]):
         """Whether there is something to save.
 
         Setting it to ``True`` saves the session even if nothing in it has changed,
-        which prolongs it; setting it to ``False`` keeps the changes made so far from
-        being saved.
+        which prolongs it; setting it to ``False`` keeps it from being saved, until
+        another name is set or removed.
         """
         if self._forced is not None or self._record is None:
             return self._forced or False
         if self._renewed or self._assigned or (self._ended and self._ended.stored):
             return True
-        if self._permanent != self._record.permanent:
-            return bool(self._packed)
+        if self._permanent != self._record.permanent and self._packed:
+            return True
         try:
             changes = self._changes()
         except NotSerializable:
@@ -204,7 +204,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
             value = self._serializer.loads(packed)
         except ValueError:
             self._source.undecodable(record)
+            set_by_us = {name: self._values[name] for name in self._assigned}
             self._begin_anew()
+            self.update(set_by_us)
             raise KeyError(name) from None
         self._values[name] = value
         return value
@@ -253,6 +255,10 @@ class Session(cabc.MutableMapping[str, t.Any]):
         self._look()
         for name in list(self._packed):
             del self[name]
+
+    def __ior__(self, other: t.Any) -> t.Self:
+        self.update(other)
+        return self
 
     def copy(self) -> dict[str, t.Any]:
         """A plain dictionary of the names and values."""

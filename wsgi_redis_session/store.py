@@ -16,9 +16,10 @@ offset bytes
 ====== ===== ========================================================================
 
 A session that got a new session id leaves a trace for a minute, with which requests
-that are still on their way find its successor: a 0 byte, the successor's digest (24
-bytes), and what others had saved meanwhile, if they had. It is never loaded. One that
-was emptied is kept as an empty map for as long. Every key has a TTL.
+that are still on their way find its successor: a 0 byte; ``1``, or ``0`` where they may
+end it but save nothing into it; the successor's digest (24 bytes); and what others had
+saved meanwhile, if they had. It is never loaded. One that was emptied is kept as an
+empty map for as long. Every key has a TTL.
 """
 
 from __future__ import annotations
@@ -184,12 +185,18 @@ class RedisStore:
         self._execute("PEXPIRE", self.key_prefix + digest(record.sid), ttl)
 
     def retire(
-        self, base: Record, new: Record, *, successor: str | None = None
+        self,
+        base: Record,
+        new: Record,
+        *,
+        successor: str | None = None,
+        same_user: bool = True,
     ) -> Record | Moved | Gone | None:
         """End a session whose place a new one takes.
 
         Returns what others have saved into it since ``base`` was loaded, or ``None``
         if nobody has. With ``successor``, end the one that took its place already.
+        Without ``same_user``, requests that are still running save nothing any more.
         """
         letter, data = self._run(
             RETIRE,
@@ -198,6 +205,7 @@ class RedisStore:
             b"" if successor else base.revision,
             b"" if successor else _binding(base.sid),
             TRACE_TTL,
+            "1" if same_user else "0",
         )
         if letter == b"S":
             bound = successor is None
@@ -226,7 +234,7 @@ class RedisStore:
         """Let a new session take the place of another library's; false if another
         request has put one there already."""
         key = self.key_prefix + digest(foreign_sid)
-        trace = _TRACE + digest(new.sid).encode("ascii")
+        trace = _TRACE + b"1" + digest(new.sid).encode("ascii")
         if self._execute("SET", key, trace, "NX", "PX", TRACE_TTL):
             return True
         # It was us, if the reply was lost.

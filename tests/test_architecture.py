@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import ast
+import collections.abc as cabc
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import wsgi_redis_session
+from wsgi_redis_session import errors
+
+PACKAGE = pathlib.Path(wsgi_redis_session.__file__).parent
+
+#: A module may import those above it.
+LINE = [
+    "errors",
+    "config",
+    "events",
+    "cookie",
+    "serializer",
+    "lifetimes",
+    "record",
+    "session",
+    "scripts",
+    "store",
+    "client",
+    "unpickler",
+    "legacy",
+    "visit",
+    "commit",
+    "headers",
+    "strings",
+    "manager",
+    "middleware",
+]
+
+#: The doors may import all of them, and nothing imports the doors.
+DOORS = ["flask", "paste", "pyramid"]
+
+#: What is run and not imported; these may import one another, in this order.
+PROGRAMS = ["local_server", "demo_page", "demo", "demo_server", "cli", "__main__"]
+
+MODULES = {path.stem: path for path in PACKAGE.glob("**/*.py")}
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+def is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def nodes_that_run(node: ast.AST) -> cabc.Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not is_for_types_only(child):
+            yield child
+            yield from nodes_that_run(child)
+
+
+def own_imports(tree: ast.AST) -> set[str]:
+    """The modules of the package that a module imports when it is imported."""
+    found: set[str] = set()
+    for node in nodes_that_run(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found |= {node.module} if node.module else {n.name for n in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("wsgi_redis_session")
+        elif isinstance(node, ast.Import):
+            assert not any("wsgi_redis_session" in name.name for name in node.names)
+    return found
+
+
+def foreign_imports(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in nodes_that_run(tree):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def modules_that_import(name: str) -> set[str]:
+    return {module for module, tree in TREES.items() if name in foreign_imports(tree)}
+
+
+def test_every_module_has_its_place() -> None:
+    assert sorted(MODULES) == sorted(["__init__", *LINE, *DOORS, *PROGRAMS])
+
+
+@pytest.mark.parametrize("module", LINE)
+def test_module_imports_only_modules_above_it(module: str) -> None:
+    assert own_imports(TREES[module]) <= set(LINE[: LINE.index(module)])
+
+
+@pytest.mark.parametrize("module", DOORS)
+def test_door_imports_no_other_door_and_no_program(module: str) -> None:
+    assert own_imports(TREES[module]) <= set(LINE)
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_program_imports_only_what_is_above_it(module: str) -> None:
+    above = {*LINE, *PROGRAMS[: PROGRAMS.index(module)]}
+    assert own_imports(TREES[module]) <= above
+
+
+def test_the_package_itself_imports_only_the_line() -> None:
+    assert own_imports(TREES["__init__"]) <= set(LINE)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_is_hidden_in_a_function_or_a_branch(module: str) -> None:
+    imports = {
+        node
+        for node in nodes_that_run(TREES[module])
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    assert imports <= set(TREES[module].body)
+
+
+def test_only_the_store_sends_commands_and_the_demo_shows_what_is_stored() -> None:
+    senders = {
+        name: sum(
+            isinstance(node, ast.Attribute) and node.attr == "execute_command"
+            for node in ast.walk(tree)
+        )
+        for name, tree in TREES.items()
+    }
+    assert {name for name, calls in senders.items() if calls} == {"store", "demo"}
+    assert senders["demo"] == 1
+    assert modules_that_import("redis") <= {"store", "client", "demo"}
+
+
+def test_only_the_cookie_module_signs_and_parses_cookies() -> None:
+    assert modules_that_import("itsdangerous") == {"cookie", "legacy"}
+
+
+def test_only_the_flask_door_knows_flask() -> None:
+    assert modules_that_import("flask") == {"flask"}
+    assert modules_that_import("pyramid") <= {"pyramid"}
+
+
+def test_only_the_configuration_and_the_server_know_the_time() -> None:
+    # All others ask the clock of the configuration.
+    assert modules_that_import("time") <= {"config", "local_server"}
+
+
+def test_pure_modules_import_nothing_that_reaches_out() -> None:
+    reaching = {"asyncio", "os", "redis", "socket", "subprocess", "threading"}
+    for module in LINE[: LINE.index("scripts")]:
+        assert not foreign_imports(TREES[module]) & reaching
+
+
+def imported_with(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has after a statement."""
+    code = f"import sys; {statement}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=PACKAGE.parent
+    ).stdout
+    return set(output.split())
+
+
+def test_importing_the_package_imports_no_framework_and_no_program() -> None:
+    imported = imported_with("import wsgi_redis_session")
+    assert "wsgi_redis_session.middleware" in imported
+    assert not imported & {"flask", "jinja2", "pyramid"}
+    for module in (*DOORS, *PROGRAMS):
+        assert f"wsgi_redis_session.{module}" not in imported
+
+
+def test_import_of_the_flask_door_is_seen_by_this_check() -> None:
+    assert "flask" in imported_with("import wsgi_redis_session.flask")
+
+
+def test_no_module_is_long() -> None:
+    lengths = {name: path.read_text().count("\n") for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_nothing_reads_what_could_run_code_but_the_migration() -> None:
+    assert modules_that_import("pickle") <= {"legacy", "unpickler"}
+    assert not modules_that_import("marshal") | modules_that_import("shelve")
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            # The unpickler that calls what a pickle names.
+            used = node.attr if isinstance(node, ast.Attribute) else ""
+            assert ast.unparse(node) not in ("pickle.load", "pickle.loads"), name
+            assert used != "Unpickler", name
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec", "compile"), name
+
+
+def test_all_exceptions_are_in_one_tree() -> None:
+    found = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and value.__module__ == errors.__name__
+    ]
+    assert len(found) > 5
+    assert all(issubclass(error, errors.SessionError) for error in found)
+
+
+def test_public_names_are_those_that_are_listed() -> None:
+    for name in wsgi_redis_session.__all__:
+        assert hasattr(wsgi_redis_session, name)
+    public = {
+        name
+        for name, value in vars(wsgi_redis_session).items()
+        if not name.startswith("_") and not isinstance(value, type(sys))
+    }
+    assert public == set(wsgi_redis_session.__all__)
