@@ -15,10 +15,8 @@ from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 from werkzeug.routing import Rule
-from werkzeug.utils import redirect
 from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response
-from werkzeug.wsgi import ClosingIterator
 
 from . import demo_page
 from .demo_page import duration
@@ -30,6 +28,7 @@ from .middleware import get_session
 from .middleware import SessionMiddleware
 from .session import Session
 from .store import _decode
+from .store import _TRACE
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -58,20 +57,26 @@ class Entry:
     def names(self) -> dict[str, int]:
         """The names of a stored session, and how many bytes each value takes; empty
         for anything else."""
-        try:
-            record, _ = _decode("", self.value)
-        except Undecodable:
-            return {}
-        return {name: len(packed) for name, packed in record.packed.items()}
+        return self._read() or {}
 
     @property
     def content(self) -> str:
         """What kind of content it is."""
-        if self.value[:1] == b"\0":
+        if self.value[:1] == _TRACE:
             return "a trace: this session got a new id"
+        names = self._read()
+        if names is None:
+            return "no session"
         # Others chose the names: no control character of theirs gets to a terminal.
-        shown = [name if name.isidentifier() else ascii(name) for name in self.names]
-        return ", ".join(shown) or "no values"
+        shown = [name if name.isidentifier() else ascii(name) for name in names]
+        return ", ".join(shown) or "an empty session"
+
+    def _read(self) -> dict[str, int] | None:
+        try:
+            record, _ = _decode("", self.value)
+        except Undecodable:
+            return None
+        return {name: len(packed) for name, packed in record.packed.items()}
 
 
 class Window:
@@ -213,13 +218,13 @@ class Pages:
         if name not in values and len(values) >= _MAX_VALUES:
             raise BadRequest("The demo takes no more values: delete one first.")
         session[name] = value
-        return redirect("/", 303)
+        return _to_page()
 
     def _delete(self, request: Request) -> Response:
         name = _text(request, "name", 40)
         if name not in _RESERVED:
             get_session(request.environ).pop(name, None)
-        return redirect("/", 303)
+        return _to_page()
 
     def _login(self, request: Request) -> Response:
         session = get_session(request.environ)
@@ -229,15 +234,15 @@ class Pages:
                 session["id_before_login"] = session.id
             # The manager's option user_key gives the session a new id for this.
             session["user"] = user
-        return redirect("/", 303)
+        return _to_page()
 
     def _logout(self, request: Request) -> Response:
         get_session(request.environ).destroy()
-        return redirect("/", 303)
+        return _to_page()
 
     def _permanent(self, request: Request) -> Response:
         get_session(request.environ).permanent = bool(request.form.get("keep"))
-        return redirect("/", 303)
+        return _to_page()
 
     def _visit(self, request: Request) -> demo_page.View:
         session = get_session(request.environ)
@@ -285,9 +290,10 @@ def make_app(
             # The session could not be saved, and nothing has been sent.
             response = _error(error, environ)
             return _respond(response, environ, start_response)
-        if not get_session(environ).accessed:
-            return body
-        return ClosingIterator(body, lambda: report.update(request))
+        if get_session(environ).accessed:
+            # Before the response leaves: the next request may change more.
+            report.update(request)
+        return body
 
     return demo
 
@@ -327,6 +333,11 @@ def _text(request: Request, field: str, longest: int) -> str:
 def _own_values(session: Session) -> dict[str, t.Any]:
     """What the visitor has stored."""
     return {name: value for name, value in session.items() if name not in _RESERVED}
+
+
+def _to_page() -> Response:
+    """After a form, so that loading the page again does not send the form again."""
+    return Response("See /\n", 303, [("Location", "/")])
 
 
 def _html(markup: str, status: int = 200) -> Response:

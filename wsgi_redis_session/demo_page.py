@@ -312,10 +312,11 @@ and the response that carries it sets the cookie. Load this page again to see it
 
 _STORED = Markup("""\
 <dl>
-<div><dt>Key</dt><dd><code id="key">{prefix}<wbr>{session_id}</code>
+<div><dt>Key</dt>
+<dd><code id="key"><span>{prefix}</span><wbr><span>{session_id}</span></code>
 <small>ends in session.id: no usable cookie is in there</small></dd></div>
 <div><dt>Size</dt><dd><b>{size} bytes</b>
-<small>a header of 26, then these names and values</small></dd></div>
+<small>these names and their packed values</small></dd></div>
 <div><dt>Expires in</dt><dd><b>{left}</b></dd></div>
 </dl>
 <ul>
@@ -365,7 +366,7 @@ body {
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
 }
 main {
-  max-width: 74rem; margin: 0 auto; padding: 2rem 1.25rem 3rem;
+  max-width: 72rem; margin: 0 auto; padding: 2rem 1.25rem 3rem;
   display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr);
 }
 h1 { font-size: 2.25rem; line-height: 1.15; margin: 0; overflow-wrap: anywhere; }
@@ -375,6 +376,7 @@ small { color: var(--soft); font-size: .875rem; }
 a { color: var(--accent); }
 code, pre { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .875rem; }
 code { overflow-wrap: anywhere; }
+code span { white-space: nowrap; }
 header { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-end; }
 header > div { flex: 1 1 22rem; }
 .brand { color: var(--accent); font-weight: 650; margin-bottom: .25rem; }
@@ -391,7 +393,7 @@ header > div { flex: 1 1 22rem; }
 .error h1 { margin-bottom: .75rem; }
 dl { margin: 0 0 1rem; }
 dl > div {
-  display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: .75rem;
+  display: grid; grid-template-columns: 10rem minmax(0, 1fr); gap: .75rem;
   padding: .5rem 0; border-top: 1px solid var(--line);
 }
 dl > div:first-child { border-top: 0; padding-top: 0; }
@@ -433,14 +435,14 @@ button:hover { border-color: var(--ink); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 @media (min-width: 52rem) {
   main {
-    grid-template: repeat(5, auto) / repeat(2, minmax(0, 1fr));
+    grid-template: auto auto auto 1fr auto / repeat(2, minmax(0, 1fr));
   }
   header, .error { grid-column: 1 / -1; }
   .session { grid-area: 2 / 1 / 4; }
   .login { grid-area: 2 / 2; }
   .values { grid-area: 3 / 2 / 5; }
-  .stored { grid-area: 4 / 1 / 6; }
-  .second { grid-area: 5 / 2; }
+  .stored { grid-area: 4 / 1; }
+  .second { grid-area: 5 / 1 / 6 / 3; }
 }
 @media (max-width: 30rem) {
   main { padding-top: 1.25rem; }

