@@ -430,7 +430,8 @@ def test_session_behaves_as_a_dictionary_and_knows_what_has_changed(
             assert apply(step, session, name, value) == apply(step, model, name, value)
     assert list(session.items()) == list(model.items())
     changed, removed = visitor.changes()
-    assert changed == [n for n in model if n not in saved or saved[n] != model[n]]
+    expected = [n for n in model if n not in saved or saved[n] != model[n]]
+    assert sorted(changed) == sorted(expected)
     assert set(removed) == set(saved) - set(model)
 
 

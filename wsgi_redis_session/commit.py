@@ -156,7 +156,7 @@ class Commit:
         if not self.changes.packed:
             session.destroy()
             return self._start_anew(record)
-        ours = dataclasses.replace(self._ours(), foreign_sid="")
+        ours = self._ours()._replace(foreign_sid="")
         expiry = self._expiry(ours)
         if expiry is None:
             return self._lose("its lifetime is over")
@@ -165,8 +165,8 @@ class Commit:
         if is_late:
             # Go on in the one that another request has put there.
             self.site.store.delete(digest(new.sid))
-            self.record = session._record = dataclasses.replace(
-                new, sid=record.foreign_sid, packed=record.packed
+            self.record = session._record = new._replace(
+                sid=record.foreign_sid, packed=record.packed
             )
             return self._save() if self._is_wanted() else UNCHANGED
         if not self.site.store.delete_foreign(self._foreign_key(record)):
@@ -303,15 +303,14 @@ class Commit:
         limit = self.site.config.max_bytes
         packed = self.changes.packed
         if limit is not None and self.changes.changed:
-            sizes = {name: len(name) + len(data) for name, data in packed.items()}
-            total = sum(sizes.values())
+            total = sum(map(len, packed)) + sum(map(len, packed.values()))
             if total > limit:
-                name = max(sizes, key=sizes.__getitem__)
+                name = max(packed, key=lambda name: len(packed[name]))
                 raise SessionTooLarge(
                     f"The session would take {total} bytes, more than "
                     f"max_bytes={limit}, and was not saved: session[{shortened(name)}] "
-                    f"alone takes {sizes[name]}. Keep large values elsewhere and a "
-                    "reference here, or raise max_bytes."
+                    f"alone takes {len(packed[name])}. Keep large values elsewhere and "
+                    "a reference here, or raise max_bytes."
                 )
         return self.record.revised(packed, self.session._permanent)
 

@@ -13,6 +13,8 @@ def vary_on_cookie(headers: Headers) -> Headers:
     """The response depends on the cookie: caches must tell visitors apart (RFC 9110,
     section 12.5.5)."""
     vary = _values(headers, "vary")
+    if not vary:
+        return [*headers, ("Vary", "Cookie")]
     fields = {field.strip().lower() for value in vary for field in value.split(",")}
     if fields & {"cookie", "*"}:
         return headers

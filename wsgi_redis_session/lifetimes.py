@@ -45,9 +45,13 @@ class Lifetimes:
         """Milliseconds since the epoch."""
         return int(self._clock() * 1000)
 
+    def is_over(self, created: int) -> bool:
+        """Whether a session that began then has ended, however much it was used."""
+        return self._lifetime is not None and self.now() >= created + self._lifetime
+
     def expiry(self, created: int) -> Expiry | None:
         """How long a session that began then may still live without being used;
-        ``None`` where its absolute lifetime is over, however much it is used."""
+        ``None`` where it is over."""
         if self._lifetime is None:
             return Expiry(self._transient, self._permanent)
         left = created + self._lifetime - self.now()

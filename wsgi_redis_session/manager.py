@@ -116,8 +116,12 @@ class SessionManager:
         :exc:`~wsgi_redis_session.HeadersAlreadySent` or
         :exc:`~wsgi_redis_session.SessionUnavailable`; the browser's cookie then stands.
         """
-        visit = t.cast(Visit, session._source)
-        if session._record is None or session._is_settled() or visit.closed:
+        record, visit = session._record, t.cast(Visit, session._source)
+        if record is None or session._is_settled() or visit.closed:
+            return UNCHANGED
+        is_read_only = session._is_clean(record) and not record.foreign_sid
+        if is_read_only and not visit.renew_cookie:
+            session._looked = False
             return UNCHANGED
         outcome = Commit(session, visit, secure=secure, headers_sent=headers_sent).run()
         session._looked = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
+import collections.abc as cabc
 import hashlib
 import re
 import reprlib
 import secrets
+import types
+import typing as t
 
 
 def digest(sid: str) -> str:
@@ -27,20 +29,23 @@ def shortened(name: str) -> str:
     return reprlib.repr(name)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Record:
+class Record(t.NamedTuple):
     """A session as it is stored, or one that is not stored yet."""
 
-    sid: str = dataclasses.field(repr=False)
+    #: The session id; no representation of a record shows it.
+    sid: str
     #: Milliseconds since the epoch.
     created: int
     permanent: bool = False
     #: Drawn at random by each writer; empty for what was never stored.
     revision: bytes = b""
     #: Names and their packed values.
-    packed: dict[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
+    packed: cabc.Mapping[str, bytes] = types.MappingProxyType({})
     #: The session id of another library's session that this one is to replace.
-    foreign_sid: str = dataclasses.field(default="", repr=False)
+    foreign_sid: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Record {digest(self.sid)}>"
 
     @classmethod
     def fresh(cls, created: int, permanent: bool = False) -> Record:
@@ -52,10 +57,9 @@ class Record:
         """Whether this session is in Redis."""
         return bool(self.revision)
 
-    def revised(self, packed: dict[str, bytes], permanent: bool) -> Record:
+    def revised(self, packed: cabc.Mapping[str, bytes], permanent: bool) -> Record:
         """The same session with other contents, as a writer wants to store it."""
-        return dataclasses.replace(
-            self,
+        return self._replace(
             packed=packed,
             permanent=permanent,
             revision=secrets.token_bytes(8),
@@ -63,27 +67,28 @@ class Record:
 
     def renamed(self) -> Record:
         """The same session under a new session id."""
-        return dataclasses.replace(self, sid=secrets.token_urlsafe(32))
+        return self._replace(sid=secrets.token_urlsafe(32))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(t.NamedTuple):
     """What a request did to a session, compared with what it had loaded."""
 
     #: All names and packed values, as this request sees them.
-    packed: dict[str, bytes]
+    packed: cabc.Mapping[str, bytes]
     #: Names that were added or got another value.
     changed: list[str]
     #: Names that were removed.
     removed: list[str]
 
     @classmethod
-    def between(cls, base: dict[str, bytes], packed: dict[str, bytes]) -> Changes:
+    def between(
+        cls, base: cabc.Mapping[str, bytes], packed: cabc.Mapping[str, bytes]
+    ) -> Changes:
         """What turns one into the other."""
         changed = [name for name in packed if packed[name] != base.get(name)]
         return cls(packed, changed, [name for name in base if name not in packed])
 
-    def onto(self, theirs: dict[str, bytes]) -> dict[str, bytes]:
+    def onto(self, theirs: cabc.Mapping[str, bytes]) -> dict[str, bytes]:
         """Merge: these changes applied to what another request has stored."""
         merged = {
             name: packed for name, packed in theirs.items() if name not in self.removed

@@ -75,17 +75,18 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     __slots__ = (
         "__weakref__",
-        "_assigned",
         "_ended",
         "_forced",
         "_looked",
         "_packed",
         "_permanent",
         "_record",
+        "_removed",
         "_renewed",
         "_sealed",
         "_serializer",
         "_source",
+        "_touched",
         "_values",
         "accessed",
     )
@@ -98,7 +99,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
         self._packed: dict[str, bytes | None] = {}
         # What the application was given or has set.
         self._values: dict[str, t.Any] = {}
-        self._assigned: set[str] = set()
+        # Names that it has set (True), or whose value it may have changed.
+        self._touched: dict[str, bool] = {}
+        self._removed = False
         self._permanent = False
         self._forced: bool | None = None
         self._renewed = False
@@ -156,7 +159,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
         """
         if self._forced is not None or self._record is None:
             return self._forced or False
-        if self._renewed or self._assigned or (self._ended and self._ended.stored):
+        if self._renewed or self._removed or any(self._touched.values()):
+            return True
+        if self._ended is not None and self._ended.stored:
             return True
         if self._permanent != self._record.permanent and self._packed:
             return True
@@ -204,11 +209,14 @@ class Session(cabc.MutableMapping[str, t.Any]):
             value = self._serializer.loads(packed)
         except ValueError:
             self._source.undecodable(record)
-            set_by_us = {name: self._values[name] for name in self._assigned}
+            ours = [name for name, is_set in self._touched.items() if is_set]
+            values = {name: self._values[name] for name in ours}
             self._begin_anew()
-            self.update(set_by_us)
+            self.update(values)
             raise KeyError(name) from None
         self._values[name] = value
+        if type(value) not in _IMMUTABLE:
+            self._touched[name] = False
         return value
 
     def __setitem__(self, name: str, value: t.Any) -> None:
@@ -223,14 +231,15 @@ class Session(cabc.MutableMapping[str, t.Any]):
         name = str.__str__(name)
         self._packed.setdefault(name, None)
         self._values[name] = value
-        self._assigned.add(name)
+        self._touched[name] = True
         self._forced = None if self._forced is False else self._forced
 
     def __delitem__(self, name: str) -> None:
         self._look()
         del self._packed[name]
         self._values.pop(name, None)
-        self._assigned.discard(name)
+        self._touched.pop(name, None)
+        self._removed = True
         self._forced = None if self._forced is False else self._forced
 
     def __iter__(self) -> cabc.Iterator[str]:
@@ -279,7 +288,18 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def _is_settled(self) -> bool:
         """Whether nothing can have changed since the last commit."""
-        return not self._looked and not any(map(self._is_handed_out, self._values))
+        return not (self._looked or self._touched)
+
+    def _is_clean(self, record: Record) -> bool:
+        """Whether the application can have changed nothing."""
+        return not (
+            self._touched
+            or self._removed
+            or self._renewed
+            or self._forced
+            or self._ended is not None
+            or self._permanent != record.permanent
+        )
 
     def _look(self) -> Record:
         self.accessed = self._looked = True
@@ -291,12 +311,13 @@ class Session(cabc.MutableMapping[str, t.Any]):
         self._record = record
         self._packed = dict(record.packed)
         self._permanent = record.permanent
+        self._removed = False
+        self._renewed = False
+        self._forced = None
 
     def _begin_anew(self) -> None:
         self._values.clear()
-        self._assigned.clear()
-        self._renewed = False
-        self._forced = None
+        self._touched.clear()
         self._base(self._source.fresh())
 
     def _changes(self) -> Changes:
@@ -307,16 +328,14 @@ class Session(cabc.MutableMapping[str, t.Any]):
         base = t.cast(Record, self._record).packed
         if self._forced is False:
             return Changes(base, [], [])
-        packed: dict[str, bytes] = {}
-        for name, data in self._packed.items():
-            if name in self._assigned or self._is_handed_out(name):
-                data = self._dumps(name, self._values[name])
-            packed[name] = t.cast(bytes, data)
-        return Changes.between(base, packed)
-
-    def _is_handed_out(self, name: str) -> bool:
-        """Whether the application has a value that it may have changed."""
-        return name in self._values and type(self._values[name]) not in _IMMUTABLE
+        packed = t.cast("dict[str, bytes]", self._packed.copy())
+        changed = []
+        for name in self._touched:
+            packed[name] = data = self._dumps(name, self._values[name])
+            if data != base.get(name):
+                changed.append(name)
+        removed = [name for name in base if name not in packed] if self._removed else []
+        return Changes(packed, changed, removed)
 
     def _dumps(self, name: str, value: t.Any) -> bytes:
         try:
@@ -332,8 +351,10 @@ class Session(cabc.MutableMapping[str, t.Any]):
         for name in list(self._values):
             if record.packed.get(name) != changes.packed.get(name):
                 del self._values[name]
-        self._assigned.clear()
-        self._forced = None
-        self._renewed = False
+        self._touched = {
+            name: False
+            for name, value in self._values.items()
+            if type(value) not in _IMMUTABLE
+        }
         self._ended = None
         self._base(record)

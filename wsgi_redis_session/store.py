@@ -24,7 +24,6 @@ empty map for as long. Every key has a TTL.
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import hashlib
 import struct
 import typing as t
@@ -324,10 +323,6 @@ def _decode(sid: str, value: bytes) -> tuple[Record, bytes]:
         packed = ormsgpack.unpackb(value[_HEADER.size :])
     except ValueError as error:
         raise Undecodable("the value is no MessagePack map") from error
-    if not isinstance(packed, dict) or not _are_bytes(packed.values()):
+    if not isinstance(packed, dict) or not set(map(type, packed.values())) <= {bytes}:
         raise Undecodable("the value is no map of packed values")
     return Record(sid, created, bool(flags & _PERMANENT), revision, packed), binding
-
-
-def _are_bytes(values: cabc.Iterable[object]) -> bool:
-    return all(type(value) is bytes for value in values)

@@ -137,27 +137,24 @@ class Visit:
                 site.events.emit("undecodable", digest(sid), str(error))
             else:
                 fresh = Record.fresh(site.lifetimes.now(), permanent)
-                return dataclasses.replace(fresh, packed=packed, foreign_sid=sid)
+                return fresh._replace(packed=packed, foreign_sid=sid)
         return None
 
     def _find(self, ticket: Ticket) -> Record | None:
-        site = self.site
-        expiry = site.lifetimes.expiry(ticket.created)
-        if expiry is None:
+        lifetimes, store = self.site.lifetimes, self.site.store
+        if lifetimes.is_over(ticket.created):
             return None
-        due = site.lifetimes.is_touch_due(ticket.issued, ticket.permanent)
-        ttl = expiry.of(ticket.permanent) if due else None
-        record = site.store.load(ticket.sid, ttl)
-        if record is None:
+        due = lifetimes.is_touch_due(ticket.issued, ticket.permanent)
+        expiry = lifetimes.expiry(ticket.created) if due else None
+        ttl = expiry.of(ticket.permanent) if expiry is not None else None
+        record = store.load(ticket.sid, ttl)
+        if record is None or lifetimes.is_over(record.created):
             return None
         # What is stored is true, whatever an older cookie says.
         is_stale = (record.created, record.permanent) != ticket[1:3]
-        if is_stale:
-            expiry = site.lifetimes.expiry(record.created)
-            if expiry is None:
-                return None
-            if due:
-                site.store.touch(record, expiry.of(record.permanent))
+        truth = lifetimes.expiry(record.created) if due and is_stale else None
+        if truth is not None:
+            store.touch(record, truth.of(record.permanent))
         self.renew_cookie = due or is_stale
         return record
 
