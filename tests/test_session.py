@@ -223,7 +223,7 @@ def test_session_is_new_until_it_is_saved() -> None:
     assert visitor.session.new
     visitor.save()
     assert not visitor.session.new
-    assert not visitor.session.modified
+    assert visitor.session.modified
 
 
 def test_permanent_is_what_was_loaded_until_it_is_set() -> None:

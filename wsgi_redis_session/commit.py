@@ -197,7 +197,7 @@ class Commit:
             if isinstance(result, Gone):
                 return self._lose("it ended while the request ran")
             if isinstance(result, Saved):
-                return self._saved(result)
+                return self._saved(result, moved=successor is not None)
             if isinstance(result, Moved):
                 successor = result.successor
             else:
@@ -206,7 +206,7 @@ class Commit:
                 ours = base.revised(changes.packed, ours.permanent)
         raise SessionUnavailable("too many requests write this session at once")
 
-    def _saved(self, result: Saved) -> Outcome:
+    def _saved(self, result: Saved, *, moved: bool) -> Outcome:
         record = result.record
         is_new_cookie_due = (
             self.visit.renew_cookie
@@ -215,7 +215,8 @@ class Commit:
             or record.permanent != self.record.permanent
         )
         self.session._saved(record, self.changes)
-        if self.headers_sent:
+        # Who moved the session has given the browser its cookie.
+        if moved or self.headers_sent:
             return UNCHANGED
         if not record.packed:
             return Outcome(self.site.cookie.clear(secure=self.secure))

@@ -24,22 +24,24 @@ import dataclasses
 import typing as t
 from datetime import timedelta
 
+from flask import after_this_request
 from flask import has_request_context
 from flask import request as current_request
+from flask import session as current_session
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
+from werkzeug.datastructures import Headers
 
-from .commit import Outcome
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import SessionUnavailable
-from .headers import is_shared
-from .headers import set_cookie
+from .headers import with_session
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
 from .session import Session as LoadedSession
 from .store import Client
+from .visit import Visit
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -48,12 +50,16 @@ if t.TYPE_CHECKING:
     from flask import Flask
     from flask import Request
     from flask import Response
+    from werkzeug.local import LocalProxy
 
 #: Where ``app.extensions`` has the application's :class:`SessionManager`.
 EXTENSION = "wsgi_redis_session"
 
-#: What the manager in ``app.extensions`` was made from.
-_SETTINGS = f"{EXTENSION}.settings"
+#: Where the WSGI environment has the application and its manager.
+_DOOR = f"{EXTENSION}.door"
+
+#: The same manager, and what it was made from.
+_MADE = f"{EXTENSION}.made"
 
 #: Where Flask-Login keeps who is logged in.
 _USER_KEY = "_user_id"
@@ -65,19 +71,11 @@ _OPTIONS = {
     if not field.name.startswith("cookie_") and field.name != "permanent_lifetime"
 }
 
-#: Everything in ``app.config`` that sessions depend on.
+#: Everything in ``app.config`` that sessions depend on, but for their cookie.
 _KEYS = (
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
-    "APPLICATION_ROOT",
     "PERMANENT_SESSION_LIFETIME",
-    "SESSION_COOKIE_NAME",
-    "SESSION_COOKIE_DOMAIN",
-    "SESSION_COOKIE_PATH",
-    "SESSION_COOKIE_HTTPONLY",
-    "SESSION_COOKIE_SECURE",
-    "SESSION_COOKIE_SAMESITE",
-    "SESSION_COOKIE_PARTITIONED",
     "SESSION_TYPE",
     "SESSION_REDIS",
     *_OPTIONS.values(),
@@ -142,19 +140,27 @@ class RedisSessionInterface(SessionInterface):
             *map(config.get, _KEYS),
             tuple(config.get("SECRET_KEY_FALLBACKS") or ()),
         )
-        if app.extensions.get(_SETTINGS) != settings:
-            app.extensions[EXTENSION] = self._configure(app)
-            app.extensions[_SETTINGS] = settings
-        return t.cast("SessionManager | None", app.extensions[EXTENSION])
+        made: _Made | None = app.extensions.get(_MADE)
+        cookie = self._cookie_options(app)
+        if made is None or made[:2] != (settings, cookie):
+            # A cookie that depends on the request is to cost no new connection.
+            same = made.manager if made and made.settings == settings else None
+            made = _Made(settings, cookie, self._configure(app, cookie, same))
+            app.extensions[_MADE] = made
+            app.extensions[EXTENSION] = made.manager
+        return made.manager
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
         """The session that the middleware has opened, or one without it."""
-        manager = self.manager(app)
+        door = request.environ.get(_DOOR)
+        manager = door.manager if door and door.app is app else self.manager(app)
         if manager is None:
             return None
         session = request.environ.get(ENVIRON_KEY)
         if not isinstance(session, LoadedSession) or not manager.is_serving(session):
             session = manager.open(request.environ.get("HTTP_COOKIE", ""))
+        if has_request_context():
+            _bear_outages(t.cast(Visit, session._source))
         return t.cast(SessionMixin, session)
 
     def save_session(self, app: Flask, session: t.Any, response: Response) -> None:
@@ -163,24 +169,61 @@ class RedisSessionInterface(SessionInterface):
         Where Redis fails, the response is what the application answers to the error,
         as if a view had raised it.
         """
+        visit = t.cast(Visit, session._source)
+        # A body that streams is told of an outage again.
+        is_borne = visit.site.config.on_unavailable == "anonymous"
+        visit.bears_outage = is_borne or visit.failure is not None
+        if session._record is None and not session.accessed:
+            return
         manager = self.manager(app)
         if manager is None:
             return
+        # Flask sets the cookie when the session was modified, too.
+        visit.renew_cookie = visit.renew_cookie or session._is_set()
         try:
             outcome = manager.commit(session, secure=_is_secure())
         except SessionUnavailable as failure:
             manager.close(session)
+            if not _is_current(session):  # it is session_transaction(), in a test
+                raise
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             return
         except Exception:
             manager.close(session)  # the page that reports it is not to fail again
             raise
-        if session.accessed:
-            response.vary.add("Cookie")
-        if outcome.cookie is not None:
-            _set_cookie(response, manager.config.cookie_name, outcome)
+        headers = response.headers.to_wsgi_list()
+        name = manager.config.cookie_name
+        ours = with_session(
+            response.status, headers, outcome, name=name, accessed=session.accessed
+        )
+        if ours is not headers:
+            response.headers = Headers(ours)
 
-    def _configure(self, app: Flask) -> SessionManager | None:
+    def regenerate(self, session: t.Any) -> None:
+        """Flask-Session's name for ``session.regenerate()``."""
+        session.regenerate()
+
+    def _cookie_options(self, app: Flask) -> dict[str, t.Any]:
+        # Flask takes anything for true or false, the 1 of an environment variable, say.
+        partitioned = bool(self.get_cookie_partitioned(app))
+        secure: t.Any = self.get_cookie_secure(app)
+        if secure != "auto":
+            secure = bool(secure)
+        return {
+            "cookie_name": self.get_cookie_name(app),
+            "cookie_domain": self.get_cookie_domain(app) or None,
+            "cookie_path": self.get_cookie_path(app),
+            "cookie_httponly": bool(self.get_cookie_httponly(app)),
+            # Werkzeug adds Secure to a partitioned cookie in any case.
+            "cookie_secure": partitioned or secure,
+            "cookie_samesite": self.get_cookie_samesite(app),
+            "cookie_partitioned": partitioned,
+        }
+
+    def _configure(
+        self, app: Flask, cookie: dict[str, t.Any], same: SessionManager | None
+    ) -> SessionManager | None:
+        """``same`` is a manager that differs in its cookie at most."""
         config = app.config
         _check(config)
         if not config.get("SECRET_KEY"):
@@ -189,32 +232,54 @@ class RedisSessionInterface(SessionInterface):
         options.setdefault("user_key", _USER_KEY)
         # Flask-Session makes every session permanent unless told otherwise.
         options.setdefault("permanent", "SESSION_TYPE" in config)
+        for flag in options.keys() & {"permanent", "refresh_each_request"}:
+            options[flag] = bool(options[flag])
         permanent_lifetime = app.permanent_session_lifetime
         options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
         if "SESSION_KEY_PREFIX" in config:
             options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
         if self.prefix is not None:
             options["key_prefix"] = self.prefix
-        partitioned = bool(config.get("SESSION_COOKIE_PARTITIONED"))
-        return SessionManager(
-            self.redis or config.get("SESSION_REDIS"),
+        redis = self.redis if self.redis is not None else config.get("SESSION_REDIS")
+        return _FlaskManager(
+            same.store.client if same else redis,
             secret_key=config["SECRET_KEY"],
             secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
             permanent_lifetime=permanent_lifetime,
-            cookie_name=self.get_cookie_name(app),
-            cookie_domain=self.get_cookie_domain(app) or None,
-            cookie_path=self.get_cookie_path(app),
-            cookie_httponly=self.get_cookie_httponly(app),
-            # Werkzeug adds Secure to a partitioned cookie in any case.
-            cookie_secure=partitioned or self.get_cookie_secure(app),
-            cookie_samesite=self.get_cookie_samesite(app),
-            cookie_partitioned=partitioned,
+            **cookie,
             **options,
         )
 
 
+class _Made(t.NamedTuple):
+    settings: tuple[t.Any, ...]
+    cookie: dict[str, t.Any]
+    manager: SessionManager | None
+
+
+class _FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # new is ours to say
+    """A session that Flask knows as one of its own."""
+
+    def __contains__(self, name: object) -> bool:
+        # Flask-Login asks for this after every request, also of those that have nothing
+        # to do with the session; it is there only while the request runs that set it.
+        if name == "_remember" and self._record is None:
+            return False
+        return super().__contains__(name)
+
+
+class _FlaskManager(SessionManager):
+    session_class = _FlaskSession
+
+
 class _Door:
     """An application's ``wsgi_app`` inside the middleware, as it is configured now."""
+
+    class Entry(t.NamedTuple):
+        """Through which door a request came."""
+
+        app: Flask
+        manager: SessionManager | None
 
     def __init__(
         self, app: Flask, wsgi_app: WSGIApplication, interface: RedisSessionInterface
@@ -227,6 +292,7 @@ class _Door:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
         manager = self.interface.manager(self.app)
+        environ[_DOOR] = _Door.Entry(self.app, manager)
         if manager is None:
             return self.wsgi_app(environ, start_response)
         return SessionMiddleware(self.wsgi_app, manager)(environ, start_response)
@@ -248,23 +314,36 @@ def _check(config: cabc.Mapping[str, t.Any]) -> None:
             )
 
 
+def _bear_outages(visit: Visit) -> None:
+    """Tell of an outage once in a request, and not when its answer is there already.
+
+    Error pages look at the session, and so do hooks that run after every request. They
+    find it empty; if they change it, that is an error as ever.
+    """
+
+    def answer(response: Response) -> Response:
+        visit.bears_outage = True
+        return response
+
+    visit.raises_once = True
+    after_this_request(answer)
+
+
+def _is_current(session: object) -> bool:
+    """Whether a session is that of the request."""
+    proxy = t.cast("LocalProxy[SessionMixin]", current_session)
+    return has_request_context() and proxy._get_current_object() is session
+
+
 def _is_secure() -> bool:
     return has_request_context() and current_request.is_secure
 
 
-def _set_cookie(response: Response, name: str, outcome: Outcome) -> None:
-    headers = response.headers.to_wsgi_list()
-    if outcome.renewal and is_shared(response.status, headers):
-        return
-    response.headers.clear()
-    response.headers.extend(set_cookie(headers, name, t.cast(str, outcome.cookie)))
-
-
 def _replace(response: Response, other: Response) -> None:
     """Turn a response into another one; Flask has no way to return it from here."""
-    response.close()
+    if hasattr(response.response, "close"):
+        response.response.close()
     response.status = other.status
-    response.headers.clear()
-    response.headers.extend(other.headers)
+    response.headers = other.headers
     response.response = other.response
     response.direct_passthrough = other.direct_passthrough

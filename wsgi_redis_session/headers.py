@@ -5,8 +5,25 @@ from __future__ import annotations
 from werkzeug.datastructures import ResponseCacheControl
 from werkzeug.http import parse_dict_header
 
+from .commit import Outcome
+
 #: The headers of a WSGI response.
 Headers = list[tuple[str, str]]
+
+
+def with_session(
+    status: str, headers: Headers, outcome: Outcome, *, name: str, accessed: bool
+) -> Headers:
+    """The headers of a response whose session was committed.
+
+    ``name`` is the cookie's, ``accessed`` whether the application has looked at the
+    session. Headers that need nothing come back as they are.
+    """
+    if accessed:
+        headers = vary_on_cookie(headers)
+    if outcome.cookie is None or (outcome.renewal and is_shared(status, headers)):
+        return headers
+    return set_cookie(headers, name, outcome.cookie)
 
 
 def vary_on_cookie(headers: Headers) -> Headers:

@@ -30,7 +30,7 @@ _SIGNED_SID = re.compile(rf"{_SID.pattern}\.[A-Za-z0-9_-]{{27}}")
 _JSON = re.compile(rb"\{")
 _MSGPACK = re.compile(rb"\x80\Z|[\x81-\x8f\xde\xdf]")
 #: Protocols 2 to 5 say which they are; 0 and 1 begin with the dictionary.
-_PICKLE = re.compile(rb"\x80[\x02-\x05].|[(}]", re.DOTALL)
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|[(}]")
 
 #: Aware datetimes were written as timestamps, which are UTC.
 _OPTIONS = ormsgpack.OPT_DATETIME_AS_TIMESTAMP_EXT | ormsgpack.OPT_NON_STR_KEYS

@@ -41,6 +41,9 @@ class SessionManager:
     Raises :exc:`~wsgi_redis_session.ConfigurationError` for an option that cannot work.
     """
 
+    #: What :meth:`open` returns.
+    session_class: type[Session] = Session
+
     def __init__(
         self,
         redis: str | Client | None = None,
@@ -91,7 +94,8 @@ class SessionManager:
         It is lazy: neither is the cookie verified nor Redis asked until the
         application looks at the session.
         """
-        return Session(Visit(self._site, cookie_header), self._site.serializer)
+        visit = Visit(self._site, cookie_header)
+        return self.session_class(visit, self._site.serializer)
 
     def load(self, cookie_header: str) -> Session:
         """The same, loaded at once, for a WebSocket or a script, say.

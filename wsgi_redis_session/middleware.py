@@ -31,11 +31,10 @@ import contextlib
 import typing as t
 
 from .commit import Outcome
+from .commit import UNCHANGED
 from .errors import HeadersAlreadySent
 from .headers import Headers
-from .headers import is_shared
-from .headers import set_cookie
-from .headers import vary_on_cookie
+from .headers import with_session
 from .manager import SessionManager
 from .session import Session
 
@@ -131,7 +130,7 @@ class _Response:
         self._environ = environ
         self._server_start = server_start
         self._head: tuple[str, Headers] | None = None
-        self._outcome: Outcome | None = None
+        self._outcome = UNCHANGED
         self._write: _Write | None = None
         self._body: t.Any = None
         self._iterator: cabc.Iterator[bytes] | None = None
@@ -241,9 +240,9 @@ class _Response:
         else:
             self._commit(headers_sent=True)
 
-    def _commit(self, *, headers_sent: bool) -> Outcome | None:
+    def _commit(self, *, headers_sent: bool) -> Outcome:
         if self._failed:
-            return None
+            return UNCHANGED
         try:
             return self._sessions.commit(
                 self._session,
@@ -255,14 +254,13 @@ class _Response:
             raise
 
     def _decorated(self, status: str, headers: Headers) -> Headers:
-        if self._session.accessed:
-            headers = vary_on_cookie(headers)
-        outcome = self._outcome
-        if outcome is None or outcome.cookie is None:
-            return headers
-        if outcome.renewal and is_shared(status, headers):
-            return headers
-        return set_cookie(headers, self._sessions.config.cookie_name, outcome.cookie)
+        return with_session(
+            status,
+            headers,
+            self._outcome,
+            name=self._sessions.config.cookie_name,
+            accessed=self._session.accessed,
+        )
 
     def _fail(self) -> None:
         """Nothing is saved from here on, so the head that waits for it never leaves."""

@@ -78,6 +78,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
         "_ended",
         "_forced",
         "_looked",
+        "_modified",
         "_packed",
         "_permanent",
         "_record",
@@ -108,6 +109,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
         self._ended: Record | None = None
         self._sealed = False
         self._looked = False
+        self._modified = False
         #: Whether the application has looked at the session, so that its response
         #: depends on the cookie.
         self.accessed = False
@@ -151,7 +153,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     @property
     def modified(self) -> bool:
-        """Whether there is something to save.
+        """Whether the application has changed the session.
 
         Setting it to ``True`` saves the session even if nothing in it has changed,
         which prolongs it; setting it to ``False`` keeps it from being saved, until
@@ -159,7 +161,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
         """
         if self._forced is not None or self._record is None:
             return self._forced or False
-        if self._renewed or self._removed or any(self._touched.values()):
+        if self._modified or self._renewed or self._is_set():
             return True
         if self._ended is not None and self._ended.stored:
             return True
@@ -235,11 +237,11 @@ class Session(cabc.MutableMapping[str, t.Any]):
         self._forced = None if self._forced is False else self._forced
 
     def __delitem__(self, name: str) -> None:
-        self._look()
+        record = self._look()
         del self._packed[name]
         self._values.pop(name, None)
         self._touched.pop(name, None)
-        self._removed = True
+        self._removed = self._removed or name in record.packed
         self._forced = None if self._forced is False else self._forced
 
     def __iter__(self) -> cabc.Iterator[str]:
@@ -255,7 +257,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def popitem(self) -> tuple[str, t.Any]:
         """Remove and return the name that was added last, and its value."""
-        for name in reversed(list(self)):
+        for name in reversed(self):
             return name, self.pop(name)
         raise KeyError("the session is empty")
 
@@ -265,7 +267,16 @@ class Session(cabc.MutableMapping[str, t.Any]):
         for name in list(self._packed):
             del self[name]
 
-    def __ior__(self, other: t.Any) -> t.Self:
+    def __reversed__(self) -> cabc.Iterator[str]:
+        return reversed(list(self))
+
+    def __or__(self, other: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        return dict(self) | dict(other)
+
+    def __ror__(self, other: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        return dict(other) | dict(self)
+
+    def __ior__(self, other: t.Any) -> t.Self:  # type: ignore[misc]  # as with dict
         self.update(other)
         return self
 
@@ -285,6 +296,10 @@ class Session(cabc.MutableMapping[str, t.Any]):
     def _seal(self) -> None:
         """The headers have left: nothing may need a cookie any more."""
         self._sealed = True
+
+    def _is_set(self) -> bool:
+        """Whether a name was set or removed, and not only changed inside."""
+        return self._removed or any(self._touched.values())
 
     def _is_settled(self) -> bool:
         """Whether nothing can have changed since the last commit."""
@@ -351,6 +366,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
         for name in list(self._values):
             if record.packed.get(name) != changes.packed.get(name):
                 del self._values[name]
+        self._modified = True
         self._touched = {
             name: False
             for name, value in self._values.items()

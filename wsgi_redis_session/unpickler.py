@@ -182,7 +182,7 @@ class _Unpickler(pickle._Unpickler):
         call = self.stack.pop()
         if call.make is _reconstructor:
             call, _, state = args
-            args = () if state is None else (state,)
+            args = (state,)
         # The very same arguments: copies would multiply without end.
         self.append(_Call(call.make, args or ([],)))
 

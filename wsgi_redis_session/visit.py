@@ -41,11 +41,13 @@ class Visit:
     """
 
     __slots__ = (
+        "bears_outage",
         "closed",
         "failure",
         "gone",
         "had_cookie",
         "header",
+        "raises_once",
         "renew_cookie",
         "site",
         "tickets",
@@ -64,13 +66,17 @@ class Visit:
         self.gone = False
         #: Whether the request is over.
         self.closed = False
+        #: Whether the session reads as empty in an outage. Nothing can be saved in it.
+        self.bears_outage = site.config.on_unavailable == "anonymous"
+        #: Whether it does so when the outage was raised once, as error pages need it.
+        self.raises_once = False
         #: Why nobody knows which session this is.
         self.failure: SessionUnavailable | None = None
 
     def load(self) -> Record:
         """Ask Redis, once: an outage is not waited for again in the same request."""
         if self.failure is not None:
-            raise SessionUnavailable from self.failure
+            return self._without_redis(self.failure)
         site = self.site
         tickets = site.cookie.read(self.header)
         self.had_cookie = tickets is None or bool(tickets)
@@ -80,12 +86,16 @@ class Visit:
         except SessionUnavailable as failure:
             self.failure = failure
             site.events.emit("unavailable", None, str(failure.__cause__ or failure))
-            if site.config.on_unavailable == "raise":
-                raise
-            return self.fresh()
+            return self._without_redis(failure)
         if record is None and tickets is None:
             site.events.emit("rejected", None, "the cookie is not one of ours")
         return record or self.fresh()
+
+    def _without_redis(self, failure: SessionUnavailable) -> Record:
+        if self.bears_outage:
+            return self.fresh()
+        self.bears_outage = self.raises_once
+        raise SessionUnavailable(failure.detail) from failure.__cause__
 
     def fresh(self) -> Record:
         """A new session."""
@@ -133,7 +143,7 @@ class Visit:
                 packed = {
                     name: site.serializer.dumps(value) for name, value in values.items()
                 }
-            except (Undecodable, TypeError) as error:
+            except (TypeError, ValueError) as error:
                 site.events.emit("undecodable", digest(sid), str(error))
             else:
                 fresh = Record.fresh(site.lifetimes.now(), permanent)
