@@ -22,6 +22,8 @@ from .session import Session
 from .store import Client
 from .store import RedisStore
 from .strings import from_environment
+from .strings import named_as
+from .strings import VARIABLES
 from .visit import Site
 from .visit import Visit
 
@@ -76,10 +78,12 @@ class SessionManager:
 
         Durations are seconds, ``none`` is ``None``, functions are written
         ``package.module:name``. ``options`` take precedence. Raises
-        :exc:`~wsgi_redis_session.ConfigurationError`.
+        :exc:`~wsgi_redis_session.ConfigurationError`, naming the variable.
         """
-        found = from_environment(os.environ if environ is None else environ)
-        return cls(**{**found, **options})
+        names = {name: VARIABLES[name] for name in VARIABLES if name not in options}
+        with named_as(names):
+            found = from_environment(os.environ if environ is None else environ)
+            return cls(**{**found, **options})
 
     def _legacy_reader(self) -> LegacyReader | None:
         if self.config.migrate_from is None:

@@ -10,7 +10,9 @@
 
 and ``filter-with = sessions`` in the application's section. Every option of
 ``SessionManager`` can stand there; ``secret_key`` and ``redis`` may come from the
-environment variables ``SECRET_KEY`` and ``SESSION_REDIS`` instead.
+environment variables ``SECRET_KEY`` and ``SESSION_REDIS`` instead. PasteDeploy wants a
+``%`` as ``%%``, and gives a filter what stands in ``[DEFAULT]`` only where it asks for
+it, as in ``get secret_key = secret_key``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ def filter_app_factory(
 def filter_factory(
     global_conf: cabc.Mapping[str, str], **local_conf: str
 ) -> cabc.Callable[[WSGIApplication], SessionMiddleware]:
-    """``paste.filter_factory``: what puts the middleware around an application."""
+    """``paste.filter_factory``: what puts the middleware around an application.
+
+    Raises :exc:`~wsgi_redis_session.ConfigurationError`.
+    """
     options = from_strings(local_conf)
     options.setdefault("secret_key", os.environ.get("SECRET_KEY", ""))
     sessions = SessionManager(**options)

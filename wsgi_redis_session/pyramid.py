@@ -5,39 +5,59 @@
     config.include("wsgi_redis_session.pyramid")
 
 with ``session.secret_key``, ``session.redis`` and any other option as
-``session.<option>`` in the settings; or, with a manager of your own,
-``config.set_session_factory(SessionFactory(sessions))``. Inside a
-:class:`~wsgi_redis_session.SessionMiddleware` it is the session of the middleware.
+``session.<option>`` in the settings; the first two may come from the environment
+variables ``SECRET_KEY`` and ``SESSION_REDIS`` instead. Where Redis does not answer,
+Pyramid then answers ``503 Service Unavailable``, unless there is an exception view of
+yours for :exc:`~wsgi_redis_session.SessionUnavailable`.
+
+With a manager of your own: ``config.set_session_factory(SessionFactory(sessions))``.
+
+Inside a :class:`~wsgi_redis_session.SessionMiddleware`, ``request.session`` is the
+session of the middleware. Without it, sessions are saved with the response callbacks of
+the request, which is too early for what a streaming body changes.
 """
 
 from __future__ import annotations
 
 import collections.abc as cabc
+import os
 import secrets
 import typing as t
 
+from pyramid.httpexceptions import HTTPServiceUnavailable
 from pyramid.interfaces import ISession
+from pyramid.interfaces import ISessionFactory
 from zope.interface import implementer
 
-from .headers import is_shared
-from .headers import set_cookie
-from .headers import vary_on_cookie
+from .errors import SessionUnavailable
+from .headers import with_session
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .session import Session
 from .strings import from_strings
+from .strings import named_as
+from .strings import VARIABLES
 
 _FLASH = "_f_"
-_CSRF_TOKEN = "_csrft_"
+#: As Pyramid's ``SessionCSRFStoragePolicy`` has it, so that changing to that keeps the
+#: tokens of pages that visitors have open.
+_CSRF_TOKEN = "_csrft_"  # noqa: S105  # it is the name of one
+
+_PREFIX = "session."
 
 
 @implementer(ISession)
 class PyramidSession(cabc.MutableMapping[str, t.Any]):
-    """What Pyramid's ``ISession`` documents, over a session of ours, which is
-    :attr:`session`."""
+    """What Pyramid's ``ISession`` documents, over a session of ours."""
+
+    # No __dict__: a misspelt or unknown attribute is an error, not a silent loss.
+    __slots__ = ("__weakref__", "session")
 
     def __init__(self, session: Session) -> None:
+        #: The :class:`~wsgi_redis_session.Session` itself.
         self.session = session
+
+    # The mapping.
 
     def __getitem__(self, name: str) -> t.Any:
         return self.session[name]
@@ -54,8 +74,18 @@ class PyramidSession(cabc.MutableMapping[str, t.Any]):
     def __len__(self) -> int:
         return len(self.session)
 
+    def popitem(self) -> tuple[str, t.Any]:
+        """Remove and return the name that was added last, and its value."""
+        return self.session.popitem()
+
+    def copy(self) -> dict[str, t.Any]:
+        """A plain dictionary of the names and values."""
+        return self.session.copy()
+
     def __repr__(self) -> str:
         return f"<PyramidSession of {self.session!r}>"
+
+    # What Pyramid documents.
 
     @property
     def created(self) -> int:
@@ -97,7 +127,28 @@ class PyramidSession(cabc.MutableMapping[str, t.Any]):
         """The session's CSRF token, a new one if it has none."""
         return self.get(_CSRF_TOKEN) or self.new_csrf_token()
 
+    # What sessions of ours can do beyond that.
 
+    @property
+    def id(self) -> str:
+        """A one-way digest of the session id: safe to show and to log."""
+        return self.session.id
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the session outlives the browser, for ``permanent_lifetime``."""
+        return self.session.permanent
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self.session.permanent = value
+
+    def regenerate(self) -> None:
+        """Give the session a new session id, as at login; the data stay."""
+        self.session.regenerate()
+
+
+@implementer(ISessionFactory)
 class SessionFactory:
     """Pyramid's ``ISessionFactory``, with or without the middleware."""
 
@@ -105,35 +156,53 @@ class SessionFactory:
         self.sessions = sessions
 
     def __call__(self, request: t.Any) -> PyramidSession:
+        """The session of a request."""
         session = request.environ.get(ENVIRON_KEY)
         if not isinstance(session, Session) or not self.sessions.is_serving(session):
             session = self.sessions.open(request.environ.get("HTTP_COOKIE", ""))
-            request.add_response_callback(self._saving(session))
+            request.add_response_callback(_Saving(self.sessions, session))
         return PyramidSession(session)
 
-    def _saving(self, session: Session) -> cabc.Callable[[t.Any, t.Any], None]:
-        def save(request: t.Any, response: t.Any) -> None:
-            outcome = self.sessions.commit(session, secure=request.scheme == "https")
-            headers = response.headerlist
-            if session.accessed:
-                headers = vary_on_cookie(headers)
-            shared = outcome.renewal and is_shared(response.status, headers)
-            if outcome.cookie is not None and not shared:
-                name = self.sessions.config.cookie_name
-                headers = set_cookie(headers, name, outcome.cookie)
-            response.headerlist = headers
 
-        return save
+class _Saving:
+    """The response callback that saves a session and sets its cookie."""
+
+    def __init__(self, sessions: SessionManager, session: Session) -> None:
+        self._sessions = sessions
+        self._session = session
+
+    def __call__(self, request: t.Any, response: t.Any) -> None:
+        if not all(isinstance(other, _Saving) for other in request.response_callbacks):
+            # Those that are still to come may change the session.
+            request.add_response_callback(self)
+            return
+        outcome = self._sessions.commit(self._session, secure=request.scheme == "https")
+        self._session._seal()
+        response.headerlist = with_session(
+            response.status,
+            response.headerlist,
+            outcome,
+            name=self._sessions.config.cookie_name,
+            accessed=self._session.accessed,
+        )
 
 
 def includeme(config: t.Any) -> None:
-    """Make ``request.session`` one of these, as the settings ``session.*`` say."""
-    settings = config.get_settings()
-    options = from_strings(
-        {
-            name.removeprefix("session."): value
-            for name, value in settings.items()
-            if name.startswith("session.")
-        }
-    )
-    config.set_session_factory(SessionFactory(SessionManager(**options)))
+    """Make ``request.session`` one of these, as the settings ``session.*`` say.
+
+    Raises :exc:`~wsgi_redis_session.ConfigurationError`.
+    """
+    settings = {
+        name.removeprefix(_PREFIX): value
+        for name, value in config.get_settings().items()
+        if name.startswith(_PREFIX)
+    }
+    settings.setdefault("secret_key", os.environ.get("SECRET_KEY", ""))
+    with named_as({name: _PREFIX + name for name in VARIABLES}):
+        sessions = SessionManager(**from_strings(settings))
+    config.set_session_factory(SessionFactory(sessions))
+    config.add_exception_view(_unavailable, context=SessionUnavailable)
+
+
+def _unavailable(error: SessionUnavailable, request: object) -> HTTPServiceUnavailable:
+    return HTTPServiceUnavailable(error.description)
