@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import socket
 import tempfile
 import threading
@@ -51,10 +52,8 @@ class Proxy:
     def __exit__(self, *exc_info: object) -> None:
         # close() alone does not wake up who is waiting in accept() or recv()
         for connection in [self._listener, *self._connections]:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             connection.close()
         self.directory.cleanup()
 
@@ -72,19 +71,16 @@ class Proxy:
             ).start()
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
-        with client, server, client.makefile("rb") as requests:
-            with server.makefile("rb") as replies:
-                try:
-                    while raw := _read(requests):
-                        words = raw.split(b"\r\n")[2::2]
-                        self.commands.append(words)
-                        server.sendall(raw)
-                        answer = self.on_reply(words, _read(replies))
-                        if answer is None:
-                            return
-                        client.sendall(answer)
-                except OSError:
+        requests, replies = client.makefile("rb"), server.makefile("rb")
+        with client, server, requests, replies, contextlib.suppress(OSError):
+            while raw := _read(requests):
+                words = raw.split(b"\r\n")[2::2]
+                self.commands.append(words)
+                server.sendall(raw)
+                answer = self.on_reply(words, _read(replies))
+                if answer is None:
                     return
+                client.sendall(answer)
 
 
 def _read(stream: t.BinaryIO) -> bytes:

@@ -392,12 +392,16 @@ def test_logout_that_did_not_happen_is_not_reported_as_one(
             with pytest.raises(SessionUnavailable):
                 loaded.commit()
             with pytest.raises(SessionUnavailable):
-                unloaded = manager.open(header)
-                unloaded.destroy()
-                manager.commit(unloaded)
+                log_out(manager, header)
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
         assert look(make_manager(own_server.url), header) in ({"user": "Ada"}, {})
+
+
+def log_out(manager: SessionManager, header: str) -> None:
+    session = manager.open(header)
+    session.destroy()
+    manager.commit(session)
 
 
 def test_public_site_goes_on_without_redis(

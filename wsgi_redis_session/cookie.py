@@ -28,6 +28,9 @@ _SALT = b"wsgi-redis-session cookie"
 #: Far more than a cookie of ours ever needs; what is longer costs no hash.
 _MAX_LENGTH = 256
 
+#: As many cookies are remembered as genuine, in each process.
+_MAX_REMEMBERED = 1024
+
 #: Of several genuine cookies, as many are looked at, newest first.
 _MAX_CANDIDATES = 4
 
@@ -92,6 +95,7 @@ class SessionCookie:
                 "not a single one."
             )
         earlier = [_secret("secret_key_fallbacks", key) for key in fallbacks]
+        self._genuine: dict[str, Ticket] = {}
         #: The secret that signs, and those that are still accepted.
         self.secret_keys = [current, *earlier]
         # itsdangerous signs with the last one and tries the last one first.
@@ -109,7 +113,9 @@ class SessionCookie:
         """
         values = self.values(header)
         tickets = [ticket for value in values if (ticket := self._verify(value))]
-        if values and not tickets:
+        if len(tickets) == len(values) <= 1:
+            return tickets
+        if not tickets:
             return None
         tickets.sort(key=lambda ticket: (ticket.issued, ticket), reverse=True)
         newest: dict[str, Ticket] = {}
@@ -156,6 +162,15 @@ class SessionCookie:
         return self._dump("", secure, max_age=0, expires=0)
 
     def _verify(self, value: str) -> Ticket | None:
+        """What a cookie says, if we have signed it; remembered, as it stays true."""
+        ticket = self._genuine.get(value)
+        if ticket is None and (ticket := self._decode(value)) is not None:
+            if len(self._genuine) >= _MAX_REMEMBERED:
+                self._genuine.clear()
+            self._genuine[value] = ticket
+        return ticket
+
+    def _decode(self, value: str) -> Ticket | None:
         if len(value) > _MAX_LENGTH or not value.isascii():
             return None
         payload, _, signature = value.rpartition(".")

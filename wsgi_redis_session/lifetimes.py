@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import typing as t
 
 from .config import SessionConfig
 
@@ -10,8 +10,7 @@ from .config import SessionConfig
 _TOUCH_INTERVAL = 300.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Expiry:
+class Expiry(t.NamedTuple):
     """The TTLs in milliseconds that a session would get now."""
 
     transient: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import collections.abc as cabc
+import functools
 import hashlib
 import re
 import reprlib
@@ -12,6 +13,7 @@ import types
 import typing as t
 
 
+@functools.lru_cache(maxsize=1024)
 def digest(sid: str) -> str:
     """The one-way digest of a session id (144 bits of SHA-256), which is safe to show,
     to log and to keep in Redis."""
@@ -59,10 +61,9 @@ class Record(t.NamedTuple):
 
     def revised(self, packed: cabc.Mapping[str, bytes], permanent: bool) -> Record:
         """The same session with other contents, as a writer wants to store it."""
-        return self._replace(
-            packed=packed,
-            permanent=permanent,
-            revision=secrets.token_bytes(8),
+        revision = secrets.token_bytes(8)
+        return Record(
+            self.sid, self.created, permanent, revision, packed, self.foreign_sid
         )
 
     def renamed(self) -> Record:

@@ -24,11 +24,14 @@ empty map for as long. Every key has a TTL.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import struct
 import typing as t
 
 import ormsgpack
+from redis import Redis
 from redis.exceptions import ChildDeadlockedError
 from redis.exceptions import NoScriptError
 from redis.exceptions import RedisClusterException
@@ -51,6 +54,9 @@ _FORMAT = 1
 _PERMANENT = 1
 _TRACE = b"\0"
 
+#: What a client does that nobody has put something around.
+_PLAIN = Redis.execute_command if inspect.isfunction(Redis.execute_command) else None
+
 #: What redis-py raises; not all of it is a RedisError.
 _FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
 
@@ -62,7 +68,8 @@ TRACE_TTL = 60_000
 class Client(t.Protocol):
     """What the store needs of redis-py's ``Redis`` and ``RedisCluster``."""
 
-    def execute_command(self, *args: t.Any, **options: t.Any) -> t.Any: ...
+    def execute_command(self, *args: t.Any, **options: t.Any) -> t.Any:
+        """Send a command and return its reply."""
 
 
 class Gone(t.NamedTuple):
@@ -107,12 +114,9 @@ class RedisStore:
         one of ours.
         """
         key = self.key_prefix + digest(sid)
+        command = ("GET", key) if ttl is None else ("GETEX", key, "PX", ttl)
         try:
-            value = (
-                self.client.execute_command("GET", key)
-                if ttl is None
-                else self.client.execute_command("GETEX", key, "PX", ttl)
-            )
+            value = self._send(*command)
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):
                 raise Undecodable("the key holds no string") from error
@@ -222,7 +226,7 @@ class RedisStore:
     def load_foreign(self, key: str) -> bytes | None:
         """What another library has stored under a key."""
         try:
-            value = self.client.execute_command("GET", key)
+            value = self._send("GET", key)
         except ResponseError:  # no string, so none of the values that we look for
             return None
         except _FAILURES as error:
@@ -249,7 +253,7 @@ class RedisStore:
         """Run a script on one session; the letter of its reply and what follows."""
         rest = (1, self.key_prefix + session_id, expected, *args)
         try:
-            reply = self.client.execute_command("EVALSHA", script.sha, *rest)
+            reply = self._send("EVALSHA", script.sha, *rest)
         except NoScriptError:
             reply = self._execute("EVAL", script.source, *rest)
         except _FAILURES as error:
@@ -265,9 +269,38 @@ class RedisStore:
 
     def _execute(self, *args: t.Any) -> t.Any:
         try:
-            return self.client.execute_command(*args)
+            return self._send(*args)
         except _FAILURES as error:
             raise SessionUnavailable from error
+
+    def _send(self, *command: t.Any) -> t.Any:
+        """One command over one connection of the pool, which is half of what redis-py's
+        ``execute_command`` costs. That one is called where somebody listens to it, for
+        tracing, say, or where there is more to it."""
+        client = self.client
+        is_plain = type(client).execute_command is _PLAIN
+        if not is_plain or t.cast(Redis, client).connection is not None:
+            return client.execute_command(*command)
+        pool = t.cast(Redis, client).connection_pool
+        connection: t.Any = pool.get_connection()
+
+        def ask() -> t.Any:
+            connection.send_command(*command)
+            return connection.read_response()
+
+        def hang_up(error: Exception) -> None:
+            connection.disconnect()
+
+        try:
+            return connection.retry.call_with_retry(ask, hang_up)
+        except ResponseError:
+            raise
+        except BaseException:
+            # Its reply may still be on the way: nobody else is to read it.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
 
     def _record(self, sid: str, value: bytes) -> Record:
         """Raises where a value is not one of ours, or not this session's."""
@@ -300,6 +333,7 @@ class RedisStore:
         )
 
 
+@functools.lru_cache(maxsize=1024)
 def _binding(sid: str) -> bytes:
     return hashlib.sha256(b"binding:" + sid.encode("ascii")).digest()[:8]
 
