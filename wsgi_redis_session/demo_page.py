@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+from importlib import resources
 
 from markupsafe import Markup
 
@@ -348,107 +349,4 @@ ICON = """\
 </svg>
 """
 
-STYLE = """\
-:root {
-  color-scheme: light dark;
-  --page: #f4f3ef; --card: #fff; --ink: #1c2321; --soft: #5d6a66; --line: #dfddd5;
-  --accent: #0f766e; --on-accent: #fff; --tint: #e7f1ef;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #121615; --card: #1b2120; --ink: #e8ecea; --soft: #9daaa6;
-    --line: #303937; --accent: #5eead4; --on-accent: #0b2a26; --tint: #1c302d;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-}
-main {
-  max-width: 72rem; margin: 0 auto; padding: 2rem 1.25rem 3rem;
-  display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr);
-}
-h1 { font-size: 2.25rem; line-height: 1.15; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.125rem; margin: 0 0 .75rem; overflow-wrap: anywhere; }
-p { margin: 0 0 .75rem; }
-small { color: var(--soft); font-size: .875rem; }
-a { color: var(--accent); }
-code, pre { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .875rem; }
-code { overflow-wrap: anywhere; }
-code span { white-space: nowrap; }
-header { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-end; }
-header > div { flex: 1 1 22rem; }
-.brand { color: var(--accent); font-weight: 650; margin-bottom: .25rem; }
-.lead { color: var(--soft); margin: .5rem 0 0; max-width: 38rem; }
-.count { margin: 0; display: flex; align-items: baseline; gap: .6rem; }
-.count strong { font-size: 3.5rem; line-height: 1; color: var(--accent); }
-.count span { color: var(--soft); }
-.card {
-  background: var(--card); border: 1px solid var(--line); border-radius: 14px;
-  padding: 1.25rem 1.35rem; box-shadow: 0 1px 2px rgb(0 0 0 / 4%);
-}
-.card > :last-child { margin-bottom: 0; }
-.error { max-width: 34rem; width: 100%; margin: 8vh auto; }
-.error h1 { margin-bottom: .75rem; }
-dl { margin: 0 0 1rem; }
-dl > div {
-  display: grid; grid-template-columns: 10rem minmax(0, 1fr); gap: .75rem;
-  padding: .5rem 0; border-top: 1px solid var(--line);
-}
-dl > div:first-child { border-top: 0; padding-top: 0; }
-dt { color: var(--soft); }
-dd { margin: 0; }
-dd small { display: block; }
-dd code {
-  background: var(--tint); padding: .15rem .4rem; border-radius: 6px;
-  -webkit-box-decoration-break: clone; box-decoration-break: clone;
-}
-del code { background: none; padding: 0; color: var(--soft); }
-ul { list-style: none; margin: 0; padding: 0; }
-ul { display: flex; flex-wrap: wrap; gap: .5rem; }
-li { background: var(--tint); border-radius: 8px; padding: .2rem .6rem; }
-li { font-size: .875rem; }
-pre {
-  background: var(--tint); border-radius: 10px; padding: .9rem 1rem; margin: 0 0 .75rem;
-  overflow-x: auto; line-height: 1.7;
-}
-pre code { overflow-wrap: normal; font-size: .8125rem; }
-form { margin: 0 0 .75rem; }
-.line { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
-.line input { flex: 1 1 8rem; }
-.value { padding-bottom: .75rem; border-bottom: 1px solid var(--line); }
-.value label { flex: 1 1 100%; overflow-wrap: anywhere; font-weight: 600; }
-.line small { flex: 1 1 8rem; }
-.value input { flex: 1 1 6rem; }
-input, button { font: inherit; min-height: 2.75rem; border-radius: 9px; }
-input {
-  min-width: 0; padding: .4rem .75rem; color: inherit; background: var(--page);
-  border: 1px solid var(--line);
-}
-button {
-  padding: .4rem 1.1rem; border: 1px solid var(--accent); background: var(--accent);
-  color: var(--on-accent); font-weight: 600; cursor: pointer;
-}
-button.quiet { background: none; color: var(--accent); border-color: var(--line); }
-button:hover { border-color: var(--ink); }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-@media (min-width: 52rem) {
-  main {
-    grid-template: auto auto auto 1fr auto / repeat(2, minmax(0, 1fr));
-  }
-  header, .error { grid-column: 1 / -1; }
-  .session { grid-area: 2 / 1 / 4; }
-  .login { grid-area: 2 / 2; }
-  .values { grid-area: 3 / 2 / 5; }
-  .stored { grid-area: 4 / 1; }
-  .second { grid-area: 5 / 1 / 6 / 3; }
-}
-@media (max-width: 30rem) {
-  main { padding-top: 1.25rem; }
-  h1 { font-size: 1.875rem; }
-  dl > div { grid-template-columns: minmax(0, 1fr); gap: .1rem; }
-  .new input, .value input { flex-basis: 100%; }
-  .new button, .value button { flex: 1; }
-}
-"""
+STYLE = resources.files(__package__).joinpath("demo.css").read_text("utf-8")
