@@ -17,15 +17,13 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-import wsgi_redis_session
-
 #: Seconds after which something that does not happen is a failure.
 PATIENCE = 30
 
 DESKTOP = (1200, 800)
 PHONE = (390, 844)
 
-PROJECT = pathlib.Path(wsgi_redis_session.__file__).parent.parent
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = PROJECT / "examples"
 
 LOOPBACK = "127.0.0.1"

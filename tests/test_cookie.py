@@ -287,6 +287,7 @@ def test_malformed_or_forged_cookie_costs_no_command(
 def test_genuine_cookie_costs_one_command(
     manager: SessionManager, db: redis.Redis
 ) -> None:
+    assert not manager.open(f"session={sign(manager.cookie)}")  # connects
     before = commands(db)
     session = manager.open(f"session={sign(manager.cookie)}")
     assert not session
