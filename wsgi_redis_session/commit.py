@@ -45,7 +45,13 @@ class Commit:
     """One commit of one session that was looked at."""
 
     def __init__(
-        self, session: Session, visit: Visit, *, secure: bool, headers_sent: bool
+        self,
+        session: Session,
+        record: Record,
+        visit: Visit,
+        *,
+        secure: bool,
+        headers_sent: bool,
     ) -> None:
         self.session = session
         self.visit = visit
@@ -54,7 +60,7 @@ class Commit:
         self.headers_sent = headers_sent
         self.changes = session._changes()
         # What was loaded: what all changes are measured against.
-        self.record = t.cast(Record, session._record)
+        self.record = record
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""

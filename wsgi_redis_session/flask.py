@@ -156,12 +156,13 @@ class RedisSessionInterface(SessionInterface):
         manager = door.manager if door and door.app is app else self.manager(app)
         if manager is None:
             return None
-        session = request.environ.get(ENVIRON_KEY)
-        if not isinstance(session, LoadedSession) or not manager.is_serving(session):
+        session: t.Any = request.environ.get(ENVIRON_KEY)
+        if session is None or not manager.is_serving(session):
             session = manager.open(request.environ.get("HTTP_COOKIE", ""))
         if has_request_context():
-            _bear_outages(t.cast(Visit, session._source))
-        return t.cast(SessionMixin, session)
+            _bear_outages(session._source)
+        opened: SessionMixin = session
+        return opened
 
     def save_session(self, app: Flask, session: t.Any, response: Response) -> None:
         """Save the session and tell the browser.
@@ -169,7 +170,7 @@ class RedisSessionInterface(SessionInterface):
         Where Redis fails, the response is what the application answers to the error,
         as if a view had raised it.
         """
-        visit = t.cast(Visit, session._source)
+        visit = session._source
         # A body that streams is told of an outage again.
         is_borne = visit.site.config.on_unavailable == "anonymous"
         visit.bears_outage = is_borne or visit.failure is not None

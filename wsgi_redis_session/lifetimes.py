@@ -46,7 +46,10 @@ class Lifetimes:
 
     def is_over(self, created: int) -> bool:
         """Whether a session that began then has ended, however much it was used."""
-        return self._lifetime is not None and self.now() >= created + self._lifetime
+        return (
+            self._lifetime is not None
+            and self._clock() * 1000 >= created + self._lifetime
+        )
 
     def expiry(self, created: int) -> Expiry | None:
         """How long a session that began then may still live without being used;

@@ -124,26 +124,34 @@ class SessionManager:
         :exc:`~wsgi_redis_session.HeadersAlreadySent` or
         :exc:`~wsgi_redis_session.SessionUnavailable`; the browser's cookie then stands.
         """
-        record, visit = session._record, t.cast(Visit, session._source)
+        record = session._record
+        visit: t.Any = session._source
         if record is None or session._is_settled() or visit.closed:
             return UNCHANGED
         is_read_only = session._is_clean(record) and not record.foreign_sid
         if is_read_only and not visit.renew_cookie:
             session._looked = False
             return UNCHANGED
-        outcome = Commit(session, visit, secure=secure, headers_sent=headers_sent).run()
+        commit = Commit(
+            session, record, visit, secure=secure, headers_sent=headers_sent
+        )
+        outcome = commit.run()
         session._looked = False
         return outcome
 
     def close(self, session: Session) -> None:
         """The request is over, and what it does to its session from now on is lost."""
-        t.cast(Visit, session._source).closed = True
+        visit: t.Any = session._source
+        visit.closed = True
 
-    def is_serving(self, session: Session) -> bool:
-        """Whether a session is of this cookie, and its request is still running."""
-        visit = t.cast(Visit, session._source)
-        same = visit.site.config.cookie_name == self.config.cookie_name
-        return same and not visit.closed
+    def is_serving(self, session: object) -> bool:
+        """Whether this is a session of our cookie whose request is still running."""
+        visit = getattr(session, "_source", None)
+        return (
+            visit is not None
+            and not visit.closed
+            and visit.site.config.cookie_name == self.config.cookie_name
+        )
 
     def revoke(self, session_id: str) -> None:
         """End a session by its :attr:`~wsgi_redis_session.Session.id`.

@@ -56,12 +56,13 @@ def get_session(environ: WSGIEnvironment, environ_key: str = ENVIRON_KEY) -> Ses
     Raises :exc:`LookupError` where no :class:`SessionMiddleware` is in front.
     """
     try:
-        return t.cast(Session, environ[environ_key])
+        session: Session = environ[environ_key]
     except KeyError:
         raise LookupError(
             f"There is no {environ_key!r} in the WSGI environment: wrap the "
             "application in SessionMiddleware(app, sessions)."
         ) from None
+    return session
 
 
 class SessionMiddleware:
@@ -86,7 +87,7 @@ class SessionMiddleware:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
         outer = environ.get(self.environ_key)
-        if isinstance(outer, Session) and self.sessions.is_serving(outer):
+        if outer is not None and self.sessions.is_serving(outer):
             return self.app(environ, start_response)
         session = self.sessions.open(environ.get("HTTP_COOKIE", ""))
         environ[self.environ_key] = session
@@ -168,7 +169,8 @@ class _Response:
             # subclass of list is none of them: it may make its parts when it is read.
             self._finish_at_once()
             return body
-        return _SizedBody(self, body) if isinstance(body, cabc.Sized) else self
+        sized: t.Any = body
+        return _SizedBody(self, sized) if hasattr(body, "__len__") else self
 
     def start_response(
         self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
@@ -190,7 +192,8 @@ class _Response:
     def write(self, data: bytes) -> None:
         """What start_response() returns."""
         self._flush()
-        t.cast(_Write, self._write)(data)
+        assert self._write is not None
+        self._write(data)
 
     def __iter__(self) -> t.Self:
         return self

@@ -1,8 +1,8 @@
 """What Redis does by itself, in Lua: saving, retiring and deleting a session.
 
-Each script works on one key. It answers with ARGV[1], which no other call sends, so
-that the reply to another call is never taken for its own; then a letter; then what
-belongs to that. How values are laid out stands in the store.
+Each script works on one key. Its reply begins with bytes that belong to this call
+alone, so that the reply to another one is never taken for it; then comes a letter, then
+what belongs to that. How values are laid out stands in the store.
 """
 
 from __future__ import annotations
@@ -42,50 +42,49 @@ end
 """
 
 # KEYS[1] the session's key
-# ARGV[1] our revision               ARGV[2] the revision that we loaded
-# ARGV[3] our value, which is stored as it is where nobody else has saved meanwhile
-# ARGV[4] TTL in ms, ARGV[5] of a permanent session, ARGV[6] of an empty one
-# ARGV[7] '1': the value must be bound to the sid that ours is bound to
-# ARGV[8] '1': whether the session is permanent is ours to say
-# ARGV[9] number of names that we changed, ARGV[10] that we removed; then these names;
-#         then, where conflicts matter, the packed value that we loaded for each
-# Returns S saved as it is | M merged: what is stored now, after '1' if the session had
-#         been empty, else '0' | C conflict: what is stored | G gone | N its successor's
-#         id | B bound to another sid
+# ARGV[1] the revision that we loaded
+# ARGV[2] our value, which is stored as it is where nobody else has saved meanwhile
+# ARGV[3] its TTL in ms
+# ARGV[4] what it takes to merge, with spaces between: the TTL of a session that ends
+#         with the browser, of a permanent one, of an empty one; 1 if the stored value
+#         must be bound to the sid that ours is bound to; 1 if whether the session is
+#         permanent is ours to say; how many names we have changed, and removed
+# ARGV[5] and so on: these names; then, where conflicts matter, the packed value that
+#         we loaded for each
+# Returns our revision, then S saved as it is | M merged: what is stored now, after 1
+#         if the session had been empty, else 0 | C conflict: what is stored | G gone |
+#         N its successor's id | B bound to another sid
 _SAVE = (
-    _ENTRIES
-    + """
-local key, reply, ours = KEYS[1], ARGV[1], ARGV[3]
+    """
+local key, ours = KEYS[1], ARGV[2]
+local reply = string.sub(ours, 3, 10)
 local head = redis.call('GETRANGE', key, 0, 25)
-local kind = string.sub(head, 1, 1)
+local kind, revision = string.sub(head, 1, 1), string.sub(head, 3, 10)
+if kind == '\\1' and revision == ARGV[1] then
+  redis.call('SET', key, ours, 'PX', ARGV[3])
+  return reply .. 'S'
+end
+
 if kind == '\\0' and string.sub(head, 2, 2) == '1' then
   return reply .. 'N' .. string.sub(head, 3, 26)
 end
 if kind ~= '\\1' then return reply .. 'G' end
-if ARGV[7] == '1' and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
+local merge = {}
+for word in string.gmatch(ARGV[4], '%d+') do table.insert(merge, tonumber(word)) end
+if merge[4] == 1 and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
   return reply .. 'B'
 end
-
-local function store(value)
-  local ttl = ARGV[4 + string.byte(value, 2) % 2]
-  if string.sub(value, 27) == '\\128' then ttl = ARGV[6] end
-  redis.call('SET', key, value, 'PX', ttl)
-end
-
-local revision = string.sub(head, 3, 10)
-if revision == ARGV[2] then
-  store(ours)
-  return reply .. 'S'
-end
 local stored = redis.call('GET', key)
-if revision == ARGV[1] then return reply .. 'M0' .. stored end
-
+if revision == reply then return reply .. 'M0' .. stored end
+"""
+    + _ENTRIES
+    + """
 local names, raw, packed = entries(stored)
 local _, our_raw = entries(ours)
-local changed, removed = tonumber(ARGV[9]), tonumber(ARGV[10])
-local bases = 10 + changed + removed
+local changed, removed = merge[6], merge[7]
+local bases = 4 + changed + removed
 local is_ours = {}
-for i = 11, bases do
+for i = 5, bases do
   local name = ARGV[i]
   is_ours[name] = true
   local base = ARGV[i + changed + removed]
@@ -100,7 +99,7 @@ for _, name in ipairs(names) do
     placed[name] = true
   end
 end
-for i = 11, 10 + changed do
+for i = 5, 4 + changed do
   if not placed[ARGV[i]] then table.insert(merged, our_raw[ARGV[i]]) end
 end
 
@@ -108,10 +107,12 @@ local size
 if #merged < 16 then size = string.char(0x80 + #merged)
 elseif #merged < 65536 then size = '\\222' .. struct.pack('>H', #merged)
 else size = '\\223' .. struct.pack('>I4', #merged) end
-local flags = string.sub(ARGV[8] == '1' and ours or stored, 2, 2)
-local value = '\\1' .. flags .. ARGV[1] .. string.sub(stored, 11, 26) .. size
+local flags = string.sub(merge[5] == 1 and ours or stored, 2, 2)
+local value = '\\1' .. flags .. reply .. string.sub(stored, 11, 26) .. size
   .. table.concat(merged)
-store(value)
+local ttl = merge[1 + string.byte(flags) % 2]
+if #merged == 0 then ttl = merge[3] end
+redis.call('SET', key, value, 'PX', ttl)
 return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
 """
 )
@@ -121,8 +122,8 @@ return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
 # ARGV[3] the binding to the old sid, or '' where only the id is known
 # ARGV[4] how long the trace is kept, in ms
 # ARGV[5] '1': requests that are still running may save into the new session, else '0'
-# Returns S done: what others have saved meanwhile, if they have | G gone | N the id of
-#         another successor | B bound to another sid
+# Returns ARGV[1], then S done: what others have saved meanwhile, if they have | G gone |
+#         N the id of another successor | B bound to another sid
 _RETIRE = """
 local key, reply = KEYS[1], ARGV[1]
 local stored = redis.call('GET', key)
@@ -144,7 +145,7 @@ return reply .. 'S' .. stored
 """
 
 # KEYS[1] the session's key          ARGV[1] its id
-# Returns D deleted, or it was not there | N its successor's id
+# Returns ARGV[1], then D deleted, or it was not there | N its successor's id
 _DELETE = """
 local head = redis.call('GETRANGE', KEYS[1], 0, 25)
 if string.sub(head, 1, 1) == '\\0' then

@@ -318,9 +318,11 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def _look(self) -> Record:
         self.accessed = self._looked = True
-        if self._record is None:
-            self._base(self._source.load())
-        return t.cast(Record, self._record)
+        record = self._record
+        if record is None:
+            record = self._source.load()
+            self._base(record)
+        return record
 
     def _base(self, record: Record) -> None:
         self._record = record
@@ -340,10 +342,11 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
         Raises :exc:`~wsgi_redis_session.NotSerializable` naming the session's key.
         """
-        base = t.cast(Record, self._record).packed
+        assert self._record is not None
+        base = self._record.packed
         if self._forced is False:
             return Changes(base, [], [])
-        packed = t.cast("dict[str, bytes]", self._packed.copy())
+        packed: dict[str, t.Any] = self._packed.copy()
         changed = []
         for name in self._touched:
             packed[name] = data = self._dumps(name, self._values[name])

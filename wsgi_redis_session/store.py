@@ -106,6 +106,10 @@ class RedisStore:
     def __init__(self, client: Client, key_prefix: str) -> None:
         self.client = client
         self.key_prefix = key_prefix
+        # A client with a single connection has a lock for it, a cluster many pools.
+        self._pool: t.Any = None
+        if isinstance(client, Redis) and client.connection is None:
+            self._pool = client.connection_pool
 
     def load(self, sid: str, ttl: int | None = None) -> Record | None:
         """The session of a session id; with ``ttl`` (milliseconds) prolong it as well.
@@ -158,19 +162,17 @@ class RedisStore:
         loaded = (
             [base.packed.get(name, b"") for name in names] if detect_conflicts else []
         )
+        empty = min(TRACE_TTL, expiry.transient)
+        bound, ours_to_say = successor is None, ours.permanent != base.permanent
         letter, data = self._run(
             SAVE,
             successor or digest(base.sid),
             ours.revision,
             b"" if successor else base.revision,
             _encode(ours),
-            expiry.transient,
-            expiry.permanent,
-            min(TRACE_TTL, expiry.transient),
-            "0" if successor else "1",
-            "1" if ours.permanent != base.permanent else "0",
-            len(changes.changed),
-            len(changes.removed),
+            expiry.of(ours.permanent) if ours.packed else empty,
+            f"{expiry.transient} {expiry.permanent} {empty} {bound:d} {ours_to_say:d} "
+            f"{len(changes.changed)} {len(changes.removed)}",
             *names,
             *loaded,
         )
@@ -204,6 +206,7 @@ class RedisStore:
         letter, data = self._run(
             RETIRE,
             successor or digest(base.sid),
+            digest(new.sid).encode("ascii"),
             digest(new.sid),
             b"" if successor else base.revision,
             b"" if successor else _binding(base.sid),
@@ -218,7 +221,8 @@ class RedisStore:
     def delete(self, session_id: str) -> None:
         """End a session, by its digest, and the one that took its place."""
         while True:
-            letter, data = self._run(DELETE, session_id, session_id)
+            echo = session_id.encode("ascii")
+            letter, data = self._run(DELETE, session_id, echo, session_id)
             if letter != b"N":
                 return
             session_id = data.decode("ascii")
@@ -248,17 +252,19 @@ class RedisStore:
         return bool(self._execute("DEL", key))
 
     def _run(
-        self, script: Script, session_id: str, expected: str | bytes, *args: t.Any
+        self, script: Script, session_id: str, echo: bytes, *args: t.Any
     ) -> tuple[bytes, bytes]:
-        """Run a script on one session; the letter of its reply and what follows."""
-        rest = (1, self.key_prefix + session_id, expected, *args)
+        """Run a script on one session; the letter of its reply and what follows.
+
+        Every reply of ours begins with ``echo``.
+        """
+        rest = (1, self.key_prefix + session_id, *args)
         try:
             reply = self._send("EVALSHA", script.sha, *rest)
         except NoScriptError:
             reply = self._execute("EVAL", script.source, *rest)
         except _FAILURES as error:
             raise SessionUnavailable from error
-        echo = expected.encode("ascii") if isinstance(expected, str) else expected
         end = len(echo)
         if not isinstance(reply, bytes) or reply[:end] != echo:
             self._desynchronised()
@@ -278,11 +284,10 @@ class RedisStore:
         ``execute_command`` costs. That one is called where somebody listens to it, for
         tracing, say, or where there is more to it."""
         client = self.client
-        is_plain = type(client).execute_command is _PLAIN
-        if not is_plain or t.cast(Redis, client).connection is not None:
+        pool = self._pool
+        if pool is None or type(client).execute_command is not _PLAIN:
             return client.execute_command(*command)
-        pool = t.cast(Redis, client).connection_pool
-        connection: t.Any = pool.get_connection()
+        connection = pool.get_connection()
 
         def ask() -> t.Any:
             connection.send_command(*command)

@@ -158,14 +158,21 @@ class Visit:
         expiry = lifetimes.expiry(ticket.created) if due else None
         ttl = expiry.of(ticket.permanent) if expiry is not None else None
         record = store.load(ticket.sid, ttl)
-        if record is None or lifetimes.is_over(record.created):
+        if record is None:
             return None
-        # What is stored is true, whatever an older cookie says.
-        is_stale = (record.created, record.permanent) != ticket[1:3]
-        truth = lifetimes.expiry(record.created) if due and is_stale else None
-        if truth is not None:
-            store.touch(record, truth.of(record.permanent))
-        self.renew_cookie = due or is_stale
+        self.renew_cookie = due
+        if (record.created, record.permanent) != ticket[1:3]:
+            return self._corrected(record, due)
+        return record
+
+    def _corrected(self, record: Record, was_touched: bool) -> Record | None:
+        """What is stored is true, whatever an older cookie says."""
+        expiry = self.site.lifetimes.expiry(record.created)
+        if expiry is None:
+            return None
+        if was_touched:
+            self.site.store.touch(record, expiry.of(record.permanent))
+        self.renew_cookie = True
         return record
 
     def _emit(self, name: EventName, ticket: Ticket, detail: str) -> None:
