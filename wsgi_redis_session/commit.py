@@ -61,6 +61,10 @@ class Commit:
         self.changes = session._changes()
         # What was loaded: what all changes are measured against.
         self.record = record
+        key = self.site.config.user_key
+        self.is_user_changed = key is not None and (
+            self.changes.packed.get(key) != record.packed.get(key)
+        )
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -72,7 +76,7 @@ class Commit:
                 self._emit("unavailable", self.record, reason)
             # A logout or a login that did not happen is never reported as one.
             is_vital = (
-                self.session._ended or self.session._renewed or self._is_user_changed()
+                self.session._ended or self.session._renewed or self.is_user_changed
             )
             if is_vital or self.site.config.on_unavailable == "raise":
                 raise
@@ -90,10 +94,10 @@ class Commit:
             return self._migrate()
         if not record.stored:
             return self._create() if self.changes.packed else UNCHANGED
-        if self._is_user_changed() and not self.changes.packed:
+        if self.is_user_changed and not self.changes.packed:
             session.destroy()
             return self._start_anew(record)
-        if session._renewed or self._is_user_changed():
+        if session._renewed or self.is_user_changed:
             return self._regenerate()
         if self._is_wanted():
             return self._save()
@@ -107,12 +111,6 @@ class Commit:
         return (
             bool(self.changes.changed or self.changes.removed or session._renewed)
             or session._permanent != self.record.permanent
-        )
-
-    def _is_user_changed(self) -> bool:
-        key = self.site.config.user_key
-        return key is not None and (
-            self.changes.packed.get(key) != self.record.packed.get(key)
         )
 
     def _keep(self) -> Outcome:
@@ -252,7 +250,7 @@ class Commit:
     def _retire(self, new: Record) -> Record | Gone | None:
         # What is still running for a user who has left is not for the next one's eyes.
         had_user = self.site.config.user_key in self.record.packed
-        same_user = not (had_user and self._is_user_changed())
+        same_user = not (had_user and self.is_user_changed)
         successor = None
         for _ in range(_ATTEMPTS):
             result = self.site.store.retire(

@@ -122,8 +122,8 @@ return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
 # ARGV[3] the binding to the old sid, or '' where only the id is known
 # ARGV[4] how long the trace is kept, in ms
 # ARGV[5] '1': requests that are still running may save into the new session, else '0'
-# Returns ARGV[1], then S done: what others have saved meanwhile, if they have | G gone |
-#         N the id of another successor | B bound to another sid
+# Returns ARGV[1], then S done: what others have saved meanwhile, if they have |
+#         G gone | N the id of another successor | B bound to another sid
 _RETIRE = """
 local key, reply = KEYS[1], ARGV[1]
 local stored = redis.call('GET', key)

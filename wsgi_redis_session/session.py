@@ -366,9 +366,10 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def _saved(self, record: Record, changes: Changes) -> None:
         """Go on from what is stored now, which others may have had a part in."""
-        for name in list(self._values):
-            if record.packed.get(name) != changes.packed.get(name):
-                del self._values[name]
+        if record.packed is not changes.packed:
+            for name in list(self._values):
+                if record.packed.get(name) != changes.packed.get(name):
+                    del self._values[name]
         self._modified = True
         self._touched = {
             name: False
