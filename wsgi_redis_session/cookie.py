@@ -19,6 +19,7 @@ from itsdangerous.encoding import base64_decode
 from itsdangerous.encoding import base64_encode
 from itsdangerous.encoding import bytes_to_int
 from werkzeug.http import dump_cookie
+from werkzeug.http import http_date
 
 from .config import SessionConfig
 from .errors import ConfigurationError
@@ -29,7 +30,7 @@ _SALT = b"wsgi-redis-session cookie"
 _MAX_LENGTH = 256
 
 #: As many cookies are remembered as genuine, in each process.
-_MAX_REMEMBERED = 1024
+_MAX_REMEMBERED = 4096
 
 #: Of several genuine cookies, as many are looked at, newest first.
 _MAX_CANDIDATES = 4
@@ -103,6 +104,8 @@ class SessionCookie:
         # Browsers drop SameSite=None without Secure (RFC 6265bis, section 5.7).
         is_cross_site = (config.cookie_samesite or "").title() == "None"
         self._secure = True if is_cross_site else config.cookie_secure
+        self._for_browser_session = _prepared(config, lasting=False)
+        self._for_a_time = _prepared(config, lasting=True)
 
     def read(self, header: str) -> list[Ticket] | None:
         """The genuine cookies in a ``Cookie`` header, the newest first.
@@ -189,19 +192,41 @@ class SessionCookie:
         max_age: int | None = None,
         expires: float | None = None,
     ) -> str:
-        config = self._config
-        return dump_cookie(
+        if self._secure != "auto":
+            secure = self._secure
+        if max_age is None or expires is None:
+            return self._for_browser_session[secure].replace(_VALUE, value)
+        return (
+            self._for_a_time[secure]
+            .replace(_VALUE, value)
+            .replace(_EXPIRES, http_date(expires))
+            .replace(str(_SECONDS), str(max_age))
+        )
+
+
+#: What stands in a prepared cookie for what is different each time.
+_VALUE = "-value-"
+_EXPIRES = "-expires-"
+_SECONDS = 987654321
+
+
+def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
+    """The ``Set-Cookie`` value without and with Secure."""
+    return {
+        secure: dump_cookie(
             config.cookie_name,
-            value,
-            max_age=max_age,
-            expires=expires,
+            _VALUE,
+            max_age=_SECONDS if lasting else None,
+            expires=_EXPIRES if lasting else None,
             path=config.cookie_path,
             domain=config.cookie_domain,
-            secure=secure if self._secure == "auto" else self._secure,
+            secure=secure,
             httponly=config.cookie_httponly,
             samesite=config.cookie_samesite,
             partitioned=config.cookie_partitioned,
         )
+        for secure in (False, True)
+    }
 
 
 def _secret(option: str, key: str | bytes) -> bytes:

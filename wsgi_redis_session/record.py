@@ -13,7 +13,7 @@ import types
 import typing as t
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def digest(sid: str) -> str:
     """The one-way digest of a session id (144 bits of SHA-256), which is safe to show,
     to log and to keep in Redis."""

@@ -338,7 +338,7 @@ class RedisStore:
         )
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def _binding(sid: str) -> bytes:
     return hashlib.sha256(b"binding:" + sid.encode("ascii")).digest()[:8]
 
