@@ -244,7 +244,7 @@ class _Response:
             self._commit(headers_sent=True)
 
     def _commit(self, *, headers_sent: bool) -> Outcome:
-        if self._failed:
+        if self._failed or not self._session.accessed:
             return UNCHANGED
         try:
             return self._sessions.commit(

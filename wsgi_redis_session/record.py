@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import collections.abc as cabc
-import functools
 import hashlib
 import re
 import reprlib
@@ -13,12 +12,17 @@ import types
 import typing as t
 
 
-@functools.lru_cache(maxsize=4096)
-def digest(sid: str) -> str:
-    """The one-way digest of a session id (144 bits of SHA-256), which is safe to show,
-    to log and to keep in Redis."""
+def digests(sid: str) -> tuple[str, bytes]:
+    """Two parts of a session id's SHA-256, neither of which tells the other: its digest
+    (144 bits), and what a value in Redis is bound to it by (64 bits)."""
     sha = hashlib.sha256(sid.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(sha[:18]).decode("ascii")
+    return base64.urlsafe_b64encode(sha[:18]).decode("ascii"), sha[18:26]
+
+
+def digest(sid: str) -> str:
+    """The one-way digest of a session id, which is safe to show, to log and to keep in
+    Redis."""
+    return digests(sid)[0]
 
 
 def is_digest(text: object) -> bool:

@@ -9,8 +9,8 @@ offset bytes
 0      1     format, 1
 1      1     flags: 1 = permanent
 2      8     revision: drawn at random by whoever wrote the value
-10     8     binding: a second digest of the session id, so that a value under a wrong
-             key, or the reply to somebody else's question, is found out
+10     8     binding: more of the same SHA-256, so that a value under a wrong key, or
+             the reply to somebody else's question, is found out
 18     8     created: milliseconds since the epoch, big-endian
 26           a MessagePack map from name (str) to packed value (bin)
 ====== ===== ========================================================================
@@ -24,8 +24,6 @@ empty map for as long. Every key has a TTL.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import inspect
 import struct
 import typing as t
@@ -43,6 +41,7 @@ from .errors import Undecodable
 from .lifetimes import Expiry
 from .record import Changes
 from .record import digest
+from .record import digests
 from .record import Record
 from .scripts import DELETE
 from .scripts import RETIRE
@@ -117,7 +116,8 @@ class RedisStore:
         Raises :exc:`~wsgi_redis_session.errors.Undecodable` for a value that is not
         one of ours.
         """
-        key = self.key_prefix + digest(sid)
+        session_id, binding = digests(sid)
+        key = self.key_prefix + session_id
         command = ("GET", key) if ttl is None else ("GETEX", key, "PX", ttl)
         try:
             value = self._send(*command)
@@ -133,12 +133,13 @@ class RedisStore:
             self._desynchronised()
         if value[:1] == _TRACE:
             return None
-        return self._record(sid, value)
+        return self._record(sid, value, binding)
 
     def create(self, record: Record, ttl: int) -> bool:
         """Store a new session; false if the session id is taken."""
-        key = self.key_prefix + digest(record.sid)
-        if self._execute("SET", key, _encode(record), "NX", "PX", ttl):
+        session_id, binding = digests(record.sid)
+        key, value = self.key_prefix + session_id, _encode(record, binding)
+        if self._execute("SET", key, value, "NX", "PX", ttl):
             return True
         # Taken, or it was us and the reply was lost.
         stored = self.load(record.sid)
@@ -158,6 +159,7 @@ class RedisStore:
 
         With ``successor``, save into the session that took the place of this one.
         """
+        session_id, binding = digests(base.sid)
         names = [*changes.changed, *changes.removed]
         loaded = (
             [base.packed.get(name, b"") for name in names] if detect_conflicts else []
@@ -166,10 +168,10 @@ class RedisStore:
         bound, ours_to_say = successor is None, ours.permanent != base.permanent
         letter, data = self._run(
             SAVE,
-            successor or digest(base.sid),
+            successor or session_id,
             ours.revision,
             b"" if successor else base.revision,
-            _encode(ours),
+            _encode(ours, binding),
             expiry.of(ours.permanent) if ours.packed else empty,
             f"{expiry.transient} {expiry.permanent} {empty} {bound:d} {ours_to_say:d} "
             f"{len(changes.changed)} {len(changes.removed)}",
@@ -203,13 +205,14 @@ class RedisStore:
         if nobody has. With ``successor``, end the one that took its place already.
         Without ``same_user``, requests that are still running save nothing any more.
         """
+        session_id, binding = digests(base.sid)
         letter, data = self._run(
             RETIRE,
-            successor or digest(base.sid),
+            successor or session_id,
             digest(new.sid).encode("ascii"),
             digest(new.sid),
             b"" if successor else base.revision,
-            b"" if successor else _binding(base.sid),
+            b"" if successor else binding,
             TRACE_TTL,
             "1" if same_user else "0",
         )
@@ -307,10 +310,10 @@ class RedisStore:
         finally:
             pool.release(connection)
 
-    def _record(self, sid: str, value: bytes) -> Record:
+    def _record(self, sid: str, value: bytes, binding: bytes) -> Record:
         """Raises where a value is not one of ours, or not this session's."""
-        record, binding = _decode(sid, value)
-        if binding != _binding(sid):
+        record, bound_to = _decode(sid, value)
+        if bound_to != binding:
             self._desynchronised()
         return record
 
@@ -318,7 +321,7 @@ class RedisStore:
         """A value that a script has returned for a session that we know."""
         try:
             if bound:
-                return self._record(mine.sid, value)
+                return self._record(mine.sid, value, digests(mine.sid)[1])
             return _decode(mine.sid, value)[0]
         except Undecodable as error:
             raise SessionUnavailable from error
@@ -338,17 +341,12 @@ class RedisStore:
         )
 
 
-@functools.lru_cache(maxsize=4096)
-def _binding(sid: str) -> bytes:
-    return hashlib.sha256(b"binding:" + sid.encode("ascii")).digest()[:8]
-
-
-def _encode(record: Record) -> bytes:
+def _encode(record: Record, binding: bytes) -> bytes:
     header = _HEADER.pack(
         _FORMAT,
         _PERMANENT if record.permanent else 0,
         record.revision,
-        _binding(record.sid),
+        binding,
         record.created,
     )
     return header + ormsgpack.packb(record.packed)
