@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import queue
 import re
 import typing as t
 from urllib.parse import parse_qsl
@@ -77,6 +78,7 @@ def _pool(url: str, config: SessionConfig) -> BlockingConnectionPool:
         retry=retry,
         max_connections=config.max_connections,
         timeout=config.seconds("pool_timeout"),
+        queue_class=_queue,
     )
     # A query parameter that cannot work is found out here, not in a request.
     made = pool.connection_kwargs
@@ -156,6 +158,12 @@ def _pools(client: t.Any) -> list[t.Any]:
 
 def _is_notified(pool: t.Any) -> bool:
     return bool(getattr(pool, "maint_notifications_enabled", bool)())
+
+
+def _queue(size: int) -> queue.LifoQueue[t.Any]:
+    """Looked up when a pool is made, and again after a fork: by then gevent may have put
+    one there that loses nothing when a greenlet's timeout strikes."""
+    return queue.LifoQueue(size)
 
 
 def _shown(url: str) -> str:

@@ -1,0 +1,14 @@
+# worker_class = "gevent" wants its monkey.patch_all() here, before any other import.
+from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionMiddleware
+
+wsgi_app = "app:application"
+workers = 2
+threads = 4
+
+# SECRET_KEY, SESSION_REDIS and SESSION_<OPTION> of the environment.
+sessions = SessionManager.from_env()
+
+
+def post_worker_init(worker):
+    worker.wsgi = SessionMiddleware(worker.wsgi, sessions)
