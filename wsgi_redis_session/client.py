@@ -161,8 +161,8 @@ def _is_notified(pool: t.Any) -> bool:
 
 
 def _queue(size: int) -> queue.LifoQueue[t.Any]:
-    """Looked up when a pool is made, and again after a fork: by then gevent may have put
-    one there that loses nothing when a greenlet's timeout strikes."""
+    """Looked up when a pool is made, and again after a fork: by then gevent may have
+    put one there that loses nothing when a greenlet's timeout strikes."""
     return queue.LifoQueue(size)
 
 
