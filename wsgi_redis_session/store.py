@@ -327,10 +327,10 @@ class RedisStore:
             raise SessionUnavailable from error
 
     def _desynchronised(self) -> t.NoReturn:
-        """Drop all idle connections: one of them answers somebody else's questions."""
+        """Drop all connections: one of them answers somebody else's questions."""
         pool = getattr(self.client, "connection_pool", None)
         if pool is not None:
-            pool.disconnect(inuse_connections=False)
+            pool.disconnect()
         else:
             disconnect = getattr(self.client, "disconnect_connection_pools", None)
             if disconnect is not None:
