@@ -7,7 +7,6 @@ import os
 import typing as t
 
 import flask
-import redis
 from conftest import Clock
 from conftest import SECRET_KEY
 from flask.testing import FlaskClient
@@ -113,15 +112,3 @@ def attributes(set_cookie: str) -> dict[str, str]:
     """Names, in lower case, and values of a cookie's attributes."""
     pairs = [part.strip().partition("=") for part in set_cookie.split(";")[1:]]
     return {name.lower(): value for name, _, value in pairs}
-
-
-def commands(db: redis.Redis, action: cabc.Callable[[], object]) -> dict[str, int]:
-    """How often the server was asked for what, according to itself."""
-    db.config_resetstat()
-    action()
-    stats = db.info("commandstats")
-    return {
-        name.removeprefix("cmdstat_"): stat["calls"]
-        for name, stat in stats.items()
-        if not name.startswith(("cmdstat_config", "cmdstat_info"))
-    }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 if sys.argv[1] == "late":
-    import redis  # noqa: F401
+    import redis  # noqa: F401  # to have it before gevent patches
 
 from gevent import monkey
 

@@ -20,7 +20,6 @@ from flask.globals import request_ctx
 from flask.testing import FlaskClient
 from flask.views import MethodView
 from flask_sites import attributes
-from flask_sites import commands
 from flask_sites import cookie
 from flask_sites import cookies
 from flask_sites import FlaskSite
@@ -30,6 +29,7 @@ from flask_sites import run
 from flask_sites import store
 from flask_sites import View
 from markupsafe import Markup
+from visitors import commands
 from werkzeug.exceptions import NotFound
 from werkzeug.http import parse_date
 from werkzeug.middleware.dispatcher import DispatcherMiddleware

@@ -22,7 +22,6 @@ from flask_admin.contrib.sqla import ModelView
 from flask_admin.form import SecureForm
 from flask_dance.consumer import OAuth2ConsumerBlueprint
 from flask_login import current_user
-from flask_sites import commands
 from flask_sites import FlaskSite
 from flask_sites import look
 from flask_sites import run
@@ -33,6 +32,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm import Mapped
 from sqlalchemy.orm import mapped_column
+from visitors import commands
 from werkzeug.serving import make_server
 
 from wsgi_redis_session import NotSerializable

@@ -15,6 +15,7 @@ import redis
 from conftest import browser
 from conftest import Clock
 from proxy import Proxy
+from visitors import commands
 from visitors import cookie_header
 from visitors import look
 from visitors import Request
@@ -104,18 +105,6 @@ def test_reply_to_somebody_elses_question_is_an_error_and_ends_the_connection(
 
 
 # What is sent.
-
-
-def commands(db: redis.Redis, action: cabc.Callable[[], object]) -> dict[str, int]:
-    """How often the server was asked for what, according to itself."""
-    db.config_resetstat()
-    action()
-    stats = db.info("commandstats")
-    return {
-        name.removeprefix("cmdstat_"): stat["calls"]
-        for name, stat in stats.items()
-        if not name.startswith(("cmdstat_config", "cmdstat_info"))
-    }
 
 
 #: What the save script does inside of the server.

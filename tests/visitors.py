@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
+
+import redis
 
 from wsgi_redis_session import Session
 from wsgi_redis_session import SessionManager
@@ -24,6 +27,18 @@ def store(manager: SessionManager, **values: t.Any) -> str:
 def look(manager: SessionManager, header: str) -> dict[str, t.Any]:
     """What the next request with this Cookie header sees."""
     return manager.open(header).copy()
+
+
+def commands(db: redis.Redis, action: cabc.Callable[[], object]) -> dict[str, int]:
+    """How often the server was asked for what, according to itself."""
+    db.config_resetstat()
+    action()
+    stats = db.info("commandstats")
+    return {
+        name.removeprefix("cmdstat_"): stat["calls"]
+        for name, stat in stats.items()
+        if not name.startswith(("cmdstat_config", "cmdstat_info"))
+    }
 
 
 class Request:
