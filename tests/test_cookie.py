@@ -21,7 +21,8 @@ from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.cookie import SessionCookie
-from wsgi_redis_session.session import Record
+from wsgi_redis_session.record import digests
+from wsgi_redis_session.record import Record
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -454,7 +455,8 @@ def test_renamed_session_has_a_session_id_of_its_own() -> None:
 
 
 def test_session_id_is_in_no_repr() -> None:
-    record = Record("secret-sid", 0, packed={"name": b"secret-value"})
+    sid = "secret-sid"
+    record = Record(sid, digests(sid), 0, packed={"name": b"secret-value"})
     assert "secret" not in repr(record)
 
 

@@ -34,7 +34,7 @@ from wsgi_redis_session.cli import main
 from wsgi_redis_session.demo import make_app
 from wsgi_redis_session.demo_server import KEY_PREFIX
 from wsgi_redis_session.local_server import LocalServer
-from wsgi_redis_session.session import digest
+from wsgi_redis_session.record import digest
 
 MakeManager = cabc.Callable[..., SessionManager]
 MakeVisitor = cabc.Callable[[], Client]

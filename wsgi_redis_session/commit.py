@@ -168,13 +168,12 @@ class Commit:
         is_late = not self.site.store.claim(record.foreign_sid, new)
         if is_late:
             # Go on in the one that another request has put there.
-            self.site.store.delete(digest(new.sid))
-            self.record = session._record = new._replace(
-                sid=record.foreign_sid, packed=record.packed
-            )
+            self.site.store.delete(new.id)
+            new = new._replace(packed=record.packed).renamed(record.foreign_sid)
+            self.record = session._record = new
             return self._save() if self._is_wanted() else UNCHANGED
         if not self.site.store.delete_foreign(self._foreign_key(record)):
-            self.site.store.delete(digest(new.sid))
+            self.site.store.delete(new.id)
             return self._lose("it ended while the request ran")
         session._saved(new, self.changes)
         self._emit("migrated", new)
@@ -238,13 +237,13 @@ class Commit:
         new = self._create_under_free_sid(ours, expiry)
         theirs = self._retire(new)
         if isinstance(theirs, Gone):
-            self.site.store.delete(digest(new.sid))
+            self.site.store.delete(new.id)
             return self._lose("it ended while the request ran")
         if theirs is not None:
             new = self._catch_up(new, theirs, expiry)
         self.session._saved(new, self.changes)
         self.visit.tickets.clear()
-        self._emit("regenerated", new, f"was {digest(self.record.sid)}")
+        self._emit("regenerated", new, f"was {self.record.id}")
         return Outcome(self._cookie(new))
 
     def _retire(self, new: Record) -> Record | Gone | None:
@@ -342,4 +341,4 @@ class Commit:
         )
 
     def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
-        self.site.events.emit(name, digest(record.sid), detail)
+        self.site.events.emit(name, record.id, detail)

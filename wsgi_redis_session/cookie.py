@@ -9,20 +9,20 @@ signature was checked, and nothing but the session id identifies anybody.
 
 from __future__ import annotations
 
+import binascii
 import collections.abc as cabc
 import hashlib
 import hmac
+import re
 import typing as t
 
 from itsdangerous import TimestampSigner
-from itsdangerous.encoding import base64_decode
-from itsdangerous.encoding import base64_encode
-from itsdangerous.encoding import bytes_to_int
 from werkzeug.http import dump_cookie
 from werkzeug.http import http_date
 
 from .config import SessionConfig
 from .errors import ConfigurationError
+from .record import url_safe_base64
 
 _SALT = b"wsgi-redis-session cookie"
 
@@ -71,7 +71,7 @@ class _Signer(TimestampSigner):
         for keyed in self._keyed:
             mac = keyed.copy()
             mac.update(data)
-            if hmac.compare_digest(base64_encode(mac.digest()), given):
+            if hmac.compare_digest(url_safe_base64(mac.digest()), given):
                 return True
         return False
 
@@ -103,6 +103,8 @@ class SessionCookie:
         # Browsers drop SameSite=None without Secure (RFC 6265bis, section 5.7).
         is_cross_site = (config.cookie_samesite or "").title() == "None"
         self._secure = True if is_cross_site else config.cookie_secure
+        name = re.escape(config.cookie_name)
+        self._pattern = re.compile(rf"(?:^|;)\s*{name}\s*(?:=([^;]*))?(?=;|\Z)")
         self._for_browser_session = _prepared(config, lasting=False)
         self._for_a_time = _prepared(config, lasting=True)
 
@@ -127,15 +129,9 @@ class SessionCookie:
 
     def values(self, header: str) -> set[str]:
         """What a ``Cookie`` header has under our name, genuine or not."""
-        name = self._config.cookie_name
-        if name not in header:
+        if self._config.cookie_name not in header:
             return set()
-        values = set()
-        for pair in header.split(";"):
-            key, _, value = pair.partition("=")
-            if key.strip() == name:
-                values.add(value.strip().strip('"'))
-        return values
+        return {value.strip().strip('"') for value in self._pattern.findall(header)}
 
     def write(
         self,
@@ -170,8 +166,7 @@ class SessionCookie:
         if not self._signer.has_signed(payload, signature):
             return None
         sid, created, kind, issued = payload.split(".")
-        seconds = bytes_to_int(base64_decode(issued))
-        return Ticket(sid, int(created, 16), kind == "p", seconds)
+        return Ticket(sid, int(created, 16), kind == "p", _timestamp(issued))
 
     def _dump(
         self,
@@ -216,6 +211,12 @@ def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
         )
         for secure in (False, True)
     }
+
+
+def _timestamp(text: str) -> int:
+    """What itsdangerous makes of seconds, back."""
+    data = text.replace("-", "+").replace("_", "/") + "=="
+    return int.from_bytes(binascii.a2b_base64(data))
 
 
 def _secret(option: str, key: str | bytes) -> bytes:

@@ -73,7 +73,7 @@ class Entry:
 
     def _read(self) -> dict[str, int] | None:
         try:
-            record, _ = _decode("", self.value)
+            record, _ = _decode("", ("", b""), self.value)
         except Undecodable:
             return None
         return {name: len(packed) for name, packed in record.packed.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import collections.abc as cabc
 import hashlib
 import re
@@ -11,12 +11,20 @@ import secrets
 import types
 import typing as t
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def url_safe_base64(data: bytes) -> bytes:
+    """Base64 for URLs, without padding (RFC 4648, sections 3.2 and 5)."""
+    encoded = binascii.b2a_base64(data, newline=False)
+    return encoded.translate(_URL_SAFE, delete=b"=")
+
 
 def digests(sid: str) -> tuple[str, bytes]:
     """Two parts of a session id's SHA-256, neither of which tells the other: its digest
     (144 bits), and what a value in Redis is bound to it by (64 bits)."""
     sha = hashlib.sha256(sid.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(sha[:18]).decode("ascii"), sha[18:26]
+    return url_safe_base64(sha[:18]).decode("ascii"), sha[18:26]
 
 
 def digest(sid: str) -> str:
@@ -40,6 +48,8 @@ class Record(t.NamedTuple):
 
     #: The session id; no representation of a record shows it.
     sid: str
+    #: The two parts of its SHA-256.
+    digests: tuple[str, bytes]
     #: Milliseconds since the epoch.
     created: int
     permanent: bool = False
@@ -51,12 +61,18 @@ class Record(t.NamedTuple):
     foreign_sid: str = ""
 
     def __repr__(self) -> str:
-        return f"<Record {digest(self.sid)}>"
+        return f"<Record {self.id}>"
 
     @classmethod
     def fresh(cls, created: int, permanent: bool = False) -> Record:
         """A new session under a new session id of 256 random bits."""
-        return cls(secrets.token_urlsafe(32), created, permanent)
+        sid = secrets.token_urlsafe(32)
+        return cls(sid, digests(sid), created, permanent)
+
+    @property
+    def id(self) -> str:
+        """The digest of the session id, safe to show, to log and to keep in Redis."""
+        return self.digests[0]
 
     @property
     def stored(self) -> bool:
@@ -67,12 +83,19 @@ class Record(t.NamedTuple):
         """The same session with other contents, as a writer wants to store it."""
         revision = secrets.token_bytes(8)
         return Record(
-            self.sid, self.created, permanent, revision, packed, self.foreign_sid
+            self.sid,
+            self.digests,
+            self.created,
+            permanent,
+            revision,
+            packed,
+            self.foreign_sid,
         )
 
-    def renamed(self) -> Record:
-        """The same session under a new session id."""
-        return self._replace(sid=secrets.token_urlsafe(32))
+    def renamed(self, sid: str | None = None) -> Record:
+        """The same session under another session id, or a new one."""
+        sid = sid or secrets.token_urlsafe(32)
+        return self._replace(sid=sid, digests=digests(sid))
 
 
 class Changes(t.NamedTuple):

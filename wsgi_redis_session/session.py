@@ -21,7 +21,6 @@ from markupsafe import Markup
 
 from .errors import NotSerializable
 from .record import Changes
-from .record import digest
 from .record import Record
 from .record import shortened
 from .serializer import Serializer
@@ -126,7 +125,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
     def id(self) -> str:
         """A one-way digest of the session id: safe to show and to log, useless as a
         cookie. It changes with :meth:`regenerate`."""
-        return digest(self._look().sid)
+        return self._look().id
 
     @property
     def sid(self) -> str:
@@ -289,7 +288,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
             return "<Session not loaded>"
         state = " permanent" if self._permanent else ""
         state += "" if self._record.stored else " new"
-        return f"<Session {digest(self._record.sid)}{state}>"
+        return f"<Session {self._record.id}{state}>"
 
     # The manager's side.
 

@@ -133,13 +133,12 @@ class RedisStore:
             self._desynchronised()
         if value[:1] == _TRACE:
             return None
-        return self._record(sid, value, binding)
+        return self._record(sid, (session_id, binding), value)
 
     def create(self, record: Record, ttl: int) -> bool:
         """Store a new session; false if the session id is taken."""
-        session_id, binding = digests(record.sid)
-        key, value = self.key_prefix + session_id, _encode(record, binding)
-        if self._execute("SET", key, value, "NX", "PX", ttl):
+        key = self.key_prefix + record.id
+        if self._execute("SET", key, _encode(record), "NX", "PX", ttl):
             return True
         # Taken, or it was us and the reply was lost.
         stored = self.load(record.sid)
@@ -159,7 +158,6 @@ class RedisStore:
 
         With ``successor``, save into the session that took the place of this one.
         """
-        session_id, binding = digests(base.sid)
         names = [*changes.changed, *changes.removed]
         loaded = (
             [base.packed.get(name, b"") for name in names] if detect_conflicts else []
@@ -168,10 +166,10 @@ class RedisStore:
         bound, ours_to_say = successor is None, ours.permanent != base.permanent
         letter, data = self._run(
             SAVE,
-            successor or session_id,
+            successor or base.id,
             ours.revision,
             b"" if successor else base.revision,
-            _encode(ours, binding),
+            _encode(ours),
             expiry.of(ours.permanent) if ours.packed else empty,
             f"{expiry.transient} {expiry.permanent} {empty} {bound:d} {ours_to_say:d} "
             f"{len(changes.changed)} {len(changes.removed)}",
@@ -189,7 +187,7 @@ class RedisStore:
 
     def touch(self, record: Record, ttl: int) -> None:
         """Let the session expire in ``ttl`` milliseconds."""
-        self._execute("PEXPIRE", self.key_prefix + digest(record.sid), ttl)
+        self._execute("PEXPIRE", self.key_prefix + record.id, ttl)
 
     def retire(
         self,
@@ -205,14 +203,13 @@ class RedisStore:
         if nobody has. With ``successor``, end the one that took its place already.
         Without ``same_user``, requests that are still running save nothing any more.
         """
-        session_id, binding = digests(base.sid)
         letter, data = self._run(
             RETIRE,
-            successor or session_id,
-            digest(new.sid).encode("ascii"),
-            digest(new.sid),
+            successor or base.id,
+            new.id.encode("ascii"),
+            new.id,
             b"" if successor else base.revision,
-            b"" if successor else binding,
+            b"" if successor else base.digests[1],
             TRACE_TTL,
             "1" if same_user else "0",
         )
@@ -244,7 +241,7 @@ class RedisStore:
         """Let a new session take the place of another library's; false if another
         request has put one there already."""
         key = self.key_prefix + digest(foreign_sid)
-        trace = _TRACE + b"1" + digest(new.sid).encode("ascii")
+        trace = _TRACE + b"1" + new.id.encode("ascii")
         if self._execute("SET", key, trace, "NX", "PX", TRACE_TTL):
             return True
         # It was us, if the reply was lost.
@@ -310,10 +307,10 @@ class RedisStore:
         finally:
             pool.release(connection)
 
-    def _record(self, sid: str, value: bytes, binding: bytes) -> Record:
+    def _record(self, sid: str, known: tuple[str, bytes], value: bytes) -> Record:
         """Raises where a value is not one of ours, or not this session's."""
-        record, bound_to = _decode(sid, value)
-        if bound_to != binding:
+        record, binding = _decode(sid, known, value)
+        if binding != known[1]:
             self._desynchronised()
         return record
 
@@ -321,8 +318,8 @@ class RedisStore:
         """A value that a script has returned for a session that we know."""
         try:
             if bound:
-                return self._record(mine.sid, value, digests(mine.sid)[1])
-            return _decode(mine.sid, value)[0]
+                return self._record(mine.sid, mine.digests, value)
+            return _decode(mine.sid, mine.digests, value)[0]
         except Undecodable as error:
             raise SessionUnavailable from error
 
@@ -341,18 +338,18 @@ class RedisStore:
         )
 
 
-def _encode(record: Record, binding: bytes) -> bytes:
+def _encode(record: Record) -> bytes:
     header = _HEADER.pack(
         _FORMAT,
         _PERMANENT if record.permanent else 0,
         record.revision,
-        binding,
+        record.digests[1],
         record.created,
     )
     return header + ormsgpack.packb(record.packed)
 
 
-def _decode(sid: str, value: bytes) -> tuple[Record, bytes]:
+def _decode(sid: str, known: tuple[str, bytes], value: bytes) -> tuple[Record, bytes]:
     if len(value) <= _HEADER.size or value[0] != _FORMAT:
         raise Undecodable("the value has no header of ours")
     _, flags, revision, binding, created = _HEADER.unpack_from(value)
@@ -362,4 +359,5 @@ def _decode(sid: str, value: bytes) -> tuple[Record, bytes]:
         raise Undecodable("the value is no MessagePack map") from error
     if not isinstance(packed, dict) or not set(map(type, packed.values())) <= {bytes}:
         raise Undecodable("the value is no map of packed values")
-    return Record(sid, created, bool(flags & _PERMANENT), revision, packed), binding
+    is_permanent = bool(flags & _PERMANENT)
+    return Record(sid, known, created, is_permanent, revision, packed), binding

@@ -103,14 +103,12 @@ class Visit:
 
     def undecodable(self, record: Record) -> None:
         """Report stored values that cannot be read."""
-        self.site.events.emit(
-            "undecodable", digest(record.sid), "a value cannot be read"
-        )
+        self.site.events.emit("undecodable", record.id, "a value cannot be read")
 
     def refuse(self, record: Record, change: str) -> t.NoReturn:
         """Report a change that came after the headers, and raise."""
         message = f"{change} needs a cookie, but the headers have left"
-        self.site.events.emit("late", digest(record.sid), message)
+        self.site.events.emit("late", record.id, message)
         raise HeadersAlreadySent(
             f"{message}; do it before the first byte of the body is sent."
         )
