@@ -92,21 +92,28 @@ class _Pool(BlockingConnectionPool):
 
     def get_connection(self, *args: t.Any, **options: t.Any) -> t.Any:
         """Otherwise wait for one, open one or repair one, as redis-py does."""
-        if self.pid != os.getpid():
+        connection = self._idle() if self.pid == os.getpid() else None
+        if connection is None:
             return super().get_connection()  # type: ignore[no-untyped-call]  # redis-py
+        return connection
+
+    def _idle(self) -> t.Any:
+        """A connection that is open, at both ends, and has no unread reply in it."""
         try:
             connection = self.pool.get(block=False)
         except queue.Empty:
-            return super().get_connection()  # type: ignore[no-untyped-call]  # redis-py
+            return None
         is_in_order = False
         try:
-            is_in_order = _is_in_order(connection)
+            # One that is closed would open itself if it were asked.
+            if getattr(connection, "_sock", None) is not None:
+                is_in_order = not connection.can_read()
+        except (RedisError, OSError):
+            pass
         finally:
             if not is_in_order:
                 self.pool.put_nowait(connection)
-        if is_in_order:
-            return connection
-        return super().get_connection()  # type: ignore[no-untyped-call]  # redis-py
+        return connection if is_in_order else None
 
     def release(self, connection: t.Any) -> None:
         """Take a connection back."""
@@ -116,16 +123,6 @@ class _Pool(BlockingConnectionPool):
             self.pool.put_nowait(connection)
         else:
             super().release(connection)  # type: ignore[no-untyped-call]  # redis-py
-
-
-def _is_in_order(connection: t.Any) -> bool:
-    """Whether a connection is open, at both ends, and no unread reply waits in it."""
-    if getattr(connection, "_sock", None) is None:  # if asked, it would connect
-        return False
-    try:
-        return not connection.can_read()
-    except (RedisError, OSError):
-        return False
 
 
 def _pool(url: str, config: SessionConfig) -> _Pool:

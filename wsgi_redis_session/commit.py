@@ -197,10 +197,10 @@ class Commit:
                 successor=successor,
                 detect_conflicts=self.site.config.on_conflict is not None,
             )
-            if isinstance(result, Gone):
-                return self._lose("it ended while the request ran")
             if isinstance(result, Saved):
                 return self._saved(result, moved=successor is not None)
+            if isinstance(result, Gone):
+                return self._lose("it ended while the request ran")
             if isinstance(result, Moved):
                 successor = result.successor
             else:

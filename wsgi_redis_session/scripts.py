@@ -45,10 +45,10 @@ end
 # ARGV[1] the revision that we loaded
 # ARGV[2] our value, which is stored as it is where nobody else has saved meanwhile
 # ARGV[3] its TTL in ms
-# ARGV[4] what it takes to merge, with spaces between: the TTL of a session that ends
-#         with the browser, of a permanent one, of an empty one; 1 if the stored value
-#         must be bound to the sid that ours is bound to; 1 if whether the session is
-#         permanent is ours to say; how many names we have changed, and removed
+# ARGV[4] what it takes to merge: the TTL of a session that ends with the browser, of a
+#         permanent one, of an empty one; 1 if the stored value must be bound to the sid
+#         that ours is bound to; 1 if whether the session is permanent is ours to say;
+#         how many names we have changed, and removed
 # ARGV[5] and so on: these names; then, where conflicts matter, the packed value that
 #         we loaded for each
 # Returns our revision, then S saved as it is | M merged: what is stored now, after 1
@@ -69,9 +69,9 @@ if kind == '\\0' and string.sub(head, 2, 2) == '1' then
   return reply .. 'N' .. string.sub(head, 3, 26)
 end
 if kind ~= '\\1' then return reply .. 'G' end
-local merge = {}
-for word in string.gmatch(ARGV[4], '%d+') do table.insert(merge, tonumber(word)) end
-if merge[4] == 1 and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
+local transient, permanent, empty, is_bound, is_ours_to_say, changed, removed =
+  struct.unpack('>I8I8I8BBI4I4', ARGV[4])
+if is_bound == 1 and string.sub(head, 11, 18) ~= string.sub(ours, 11, 18) then
   return reply .. 'B'
 end
 local stored = redis.call('GET', key)
@@ -81,7 +81,6 @@ if revision == reply then return reply .. 'M0' .. stored end
     + """
 local names, raw, packed = entries(stored)
 local _, our_raw = entries(ours)
-local changed, removed = merge[6], merge[7]
 local bases = 4 + changed + removed
 local is_ours = {}
 for i = 5, bases do
@@ -107,11 +106,11 @@ local size
 if #merged < 16 then size = string.char(0x80 + #merged)
 elseif #merged < 65536 then size = '\\222' .. struct.pack('>H', #merged)
 else size = '\\223' .. struct.pack('>I4', #merged) end
-local flags = string.sub(merge[5] == 1 and ours or stored, 2, 2)
+local flags = string.sub(is_ours_to_say == 1 and ours or stored, 2, 2)
 local value = '\\1' .. flags .. reply .. string.sub(stored, 11, 26) .. size
   .. table.concat(merged)
-local ttl = merge[1 + string.byte(flags) % 2]
-if #merged == 0 then ttl = merge[3] end
+local ttl = string.byte(flags) % 2 == 1 and permanent or transient
+if #merged == 0 then ttl = empty end
 redis.call('SET', key, value, 'PX', ttl)
 return reply .. 'M' .. (#names == 0 and '1' or '0') .. value
 """

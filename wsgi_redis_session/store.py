@@ -49,6 +49,7 @@ from .scripts import SAVE
 from .scripts import Script
 
 _HEADER = struct.Struct(">BB8s8sQ")
+_MERGE = struct.Struct(">QQQ??II")
 _FORMAT = 1
 _PERMANENT = 1
 _TRACE = b"\0"
@@ -163,7 +164,6 @@ class RedisStore:
             [base.packed.get(name, b"") for name in names] if detect_conflicts else []
         )
         empty = min(TRACE_TTL, expiry.transient)
-        bound, ours_to_say = successor is None, ours.permanent != base.permanent
         letter, data = self._run(
             SAVE,
             successor or base.id,
@@ -171,8 +171,15 @@ class RedisStore:
             b"" if successor else base.revision,
             _encode(ours),
             expiry.of(ours.permanent) if ours.packed else empty,
-            f"{expiry.transient} {expiry.permanent} {empty} {bound:d} {ours_to_say:d} "
-            f"{len(changes.changed)} {len(changes.removed)}",
+            _MERGE.pack(
+                expiry.transient,
+                expiry.permanent,
+                empty,
+                successor is None,
+                ours.permanent != base.permanent,
+                len(changes.changed),
+                len(changes.removed),
+            ),
             *names,
             *loaded,
         )
