@@ -20,6 +20,7 @@ An application that was configured for Flask-Session works as it is. A change of
 from __future__ import annotations
 
 import collections.abc as cabc
+import copy
 import dataclasses
 import typing as t
 from datetime import timedelta
@@ -124,6 +125,16 @@ class RedisSessionInterface(SessionInterface):
     and ``SESSION_KEY_PREFIX``. One object may serve several applications.
     """
 
+    #: Whether nobody has overridden what says how the cookie is to be.
+    _cookie_is_configured = True
+
+    def __init_subclass__(cls) -> None:
+        cls._cookie_is_configured = all(
+            getattr(cls, name) is getattr(SessionInterface, name)
+            for name in dir(SessionInterface)
+            if name.startswith("get_cookie_")
+        )
+
     def __init__(
         self, redis: str | Client | None = None, prefix: str | None = None
     ) -> None:
@@ -133,27 +144,21 @@ class RedisSessionInterface(SessionInterface):
     def manager(self, app: Flask) -> SessionManager | None:
         """The application's manager, as it is configured now; ``None`` without a
         ``SECRET_KEY``."""
-        config = app.config
-        settings = (
-            self.redis,
-            self.prefix,
-            *map(config.get, _KEYS),
-            tuple(config.get("SECRET_KEY_FALLBACKS") or ()),
-        )
         made: _Made | None = app.extensions.get(_MADE)
-        cookie = self._cookie_options(app)
-        if made is None or made[:2] != (settings, cookie):
-            # A cookie that depends on the request is to cost no new connection.
-            same = made.manager if made and made.settings == settings else None
-            made = _Made(settings, cookie, self._configure(app, cookie, same))
-            app.extensions[_MADE] = made
-            app.extensions[EXTENSION] = made.manager
+        if (
+            made is None
+            or made.config != app.config
+            or made.settings[:2] != (self.redis, self.prefix)
+            or not self._cookie_is_configured
+        ):
+            made = self._make(app, made)
         return made.manager
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
         """The session that the middleware has opened, or one without it."""
-        door = request.environ.get(_DOOR)
-        manager = door.manager if door and door.app is app else self.manager(app)
+        through, manager = request.environ.get(_DOOR, (None, None))
+        if through is not app:
+            manager = self.manager(app)
         if manager is None:
             return None
         session: t.Any = request.environ.get(ENVIRON_KEY)
@@ -200,9 +205,36 @@ class RedisSessionInterface(SessionInterface):
         if ours is not headers:
             response.headers = Headers(ours)
 
+    def is_null_session(self, obj: object) -> bool:
+        """Whether there is no ``SECRET_KEY``, so that nothing can be stored."""
+        # Flask asks an abstract base class, which takes its time to say no.
+        return type(obj) is not _FlaskSession and super().is_null_session(obj)
+
     def regenerate(self, session: t.Any) -> None:
         """Flask-Session's name for ``session.regenerate()``."""
         session.regenerate()
+
+    def _make(self, app: Flask, made: _Made | None) -> _Made:
+        """A manager, which is the one that there was if nothing matters to it that
+        has changed."""
+        config = app.config
+        fallbacks = config.get("SECRET_KEY_FALLBACKS")
+        settings = (
+            self.redis,
+            self.prefix,
+            *map(config.get, _KEYS),
+            tuple(fallbacks or ()),
+        )
+        cookie = self._cookie_options(app)
+        # A cookie that depends on the request is to cost no new connection.
+        same = made.manager if made and made.settings == settings else None
+        if same is None or made is None or made.cookie != cookie:
+            same = self._configure(app, cookie, same)
+        # A list may change in its place.
+        snapshot = {**config, "SECRET_KEY_FALLBACKS": copy.copy(fallbacks)}
+        made = app.extensions[_MADE] = _Made(snapshot, settings, cookie, same)
+        app.extensions[EXTENSION] = same
+        return made
 
     def _cookie_options(self, app: Flask) -> dict[str, t.Any]:
         # Flask takes anything for true or false, the 1 of an environment variable, say.
@@ -253,6 +285,9 @@ class RedisSessionInterface(SessionInterface):
 
 
 class _Made(t.NamedTuple):
+    #: The whole configuration, as it was.
+    config: dict[str, t.Any]
+    #: What in it concerns sessions.
     settings: tuple[t.Any, ...]
     cookie: dict[str, t.Any]
     manager: SessionManager | None
@@ -276,27 +311,26 @@ class _FlaskManager(SessionManager):
 class _Door:
     """An application's ``wsgi_app`` inside the middleware, as it is configured now."""
 
-    class Entry(t.NamedTuple):
-        """Through which door a request came."""
-
-        app: Flask
-        manager: SessionManager | None
-
     def __init__(
         self, app: Flask, wsgi_app: WSGIApplication, interface: RedisSessionInterface
     ) -> None:
         self.app = app
         self.wsgi_app = wsgi_app
         self.interface = interface
+        self._middleware: SessionMiddleware | None = None
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
         manager = self.interface.manager(self.app)
-        environ[_DOOR] = _Door.Entry(self.app, manager)
+        environ[_DOOR] = self.app, manager
         if manager is None:
             return self.wsgi_app(environ, start_response)
-        return SessionMiddleware(self.wsgi_app, manager)(environ, start_response)
+        middleware = self._middleware
+        if middleware is None or middleware.sessions is not manager:
+            middleware = SessionMiddleware(self.wsgi_app, manager)
+            self._middleware = middleware
+        return middleware(environ, start_response)
 
 
 def _check(config: cabc.Mapping[str, t.Any]) -> None:

@@ -209,7 +209,7 @@ class _Response:
         except BaseException:
             self._fail()
             raise
-        if self._head is not None:
+        if not self._flushed and self._head is not None:
             self._flush()
         return item
 
@@ -231,20 +231,22 @@ class _Response:
             return
         assert self._head is not None
         status, headers = self._head
-        self._outcome = self._commit(headers_sent=False)
+        if self._session.accessed:
+            self._outcome = self._commit(headers_sent=False)
+            headers = self._decorated(status, headers)
         self._flushed = True
         self._session._seal()
-        self._write = self._server_start(status, self._decorated(status, headers))
+        self._write = self._server_start(status, headers)
 
     def _save(self) -> None:
         """Flush, or save what has changed since."""
         if self._head is not None and not self._flushed:
             self._flush()
-        else:
+        elif self._session.accessed:
             self._commit(headers_sent=True)
 
     def _commit(self, *, headers_sent: bool) -> Outcome:
-        if self._failed or not self._session.accessed:
+        if self._failed:
             return UNCHANGED
         try:
             return self._sessions.commit(
