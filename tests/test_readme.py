@@ -1,5 +1,5 @@
 """README.rst is true: its code runs, its transcript is what happens, its table of
-options is complete."""
+options is complete. What it says of deployment is in test_deployment.py."""
 
 from __future__ import annotations
 
@@ -14,15 +14,68 @@ import sys
 import types
 import typing as t
 
+import flask
 import pytest
+import redis
+import web
 from conftest import browser
+from paste.deploy import loadapp
+from pyramid.config import Configurator
+from test_paste import Files
 from werkzeug.test import Client
 
+import wsgi_redis_session
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
 
 README = pathlib.Path(__file__).parent.parent.joinpath("README.rst").read_text()
+
+SECRET_KEY = "not a secret, this is a test"
+
+#: What a new visitor sees of each program that counts.
+TWO_VISITS = ["visit 1\n", "visit 2\n"]
+
+#: The program of each framework, and the status of its pages while Redis is away.
+FRAMEWORKS = {
+    "bottle_app.py": 500,
+    "cherrypy_app.py": 500,
+    "falcon_app.py": 500,
+    "pyramid_app.py": 503,
+    "webpy_app.py": 500,
+    "werkzeug_app.py": 503,
+}
+
+#: A Django project but for what the README adds to it.
+DJANGO_PROJECT = {
+    "mysite/__init__.py": "",
+    "mysite/settings.py": """\
+ALLOWED_HOSTS = ["localhost"]
+MIDDLEWARE = ["{middleware}"]
+ROOT_URLCONF = "mysite.urls"
+SECRET_KEY = "Django's own"
+""",
+    "mysite/urls.py": """\
+from django.http import HttpResponse
+from django.urls import path
+
+
+def index(request):
+    request.session["visits"] = request.session.get("visits", 0) + 1
+    return HttpResponse(f"visit {request.session['visits']}\\n")
+
+
+urlpatterns = [path("", index)]
+""",
+    "visit.py": """\
+from mysite.wsgi import application
+from werkzeug.test import Client
+
+client = Client(application)
+print(client.get("/").text + client.get("/").text, end="")
+""",
+}
 
 
 def block(name: str) -> str:
@@ -36,21 +89,38 @@ def block(name: str) -> str:
 
 
 def run(name: str, monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> t.Any:
-    """Execute a block as a module."""
+    """Execute a block as a module, which the next one can import."""
     monkeypatch.setenv("SESSION_REDIS", server.url)
-    monkeypatch.setenv("SECRET_KEY", "not a secret, this is a test")
-    module = types.ModuleType("readme")
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    module = types.ModuleType(name.removesuffix(".py"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(block(name), name, "exec"), module.__dict__)
     return module
 
 
-def test_every_python_block_has_a_name_by_which_it_is_tested() -> None:
-    blocks = re.findall(r"\.\. code-block:: python\n(?:    :name: (.*)\n)?", README)
+def test_every_block_has_a_name_by_which_it_is_tested() -> None:
+    kinds = re.findall(r"\.\. code-block:: (\w+)\n(?:    :name: (.*)\n)?", README)
+    blocks = [name for kind, name in kinds if kind != "console"]
     assert sorted(blocks) == [
+        "acl",
         "app.py",
+        "bottle_app.py",
+        "cherrypy_app.py",
+        "falcon_app.py",
         "flask_app.py",
         "gunicorn.conf.py",
+        "mysite/sessions.py",
+        "mysite/wsgi.py",
+        "proxied.py",
+        "pyramid_app.py",
+        "redis.conf",
+        "site.ini",
+        "site.py",
+        "tls",
         "unavailable.py",
+        "uwsgi.ini",
+        "webpy_app.py",
+        "werkzeug_app.py",
     ]
 
 
@@ -116,26 +186,147 @@ def alike(text: str) -> str:
     return re.sub(r"wsgi-session:[\w-]{24}", "wsgi-session:ID", text)
 
 
+def visits(app: t.Any) -> list[str]:
+    """What a new visitor sees, twice."""
+    client = Client(app)
+    return [client.get("/").text for _ in range(2)]
+
+
 def test_flask_program_counts(
     monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> None:
-    client = run("flask_app.py", monkeypatch, server).app.test_client()
-    assert [client.get("/").text for _ in range(2)] == ["visit 1\n", "visit 2\n"]
+    assert visits(run("flask_app.py", monkeypatch, server).app) == TWO_VISITS
 
 
-def test_gunicorn_configuration_wraps_the_worker_s_application(
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_program_of_each_framework_counts(
+    monkeypatch: pytest.MonkeyPatch, server: LocalServer, name: str
+) -> None:
+    application = run(name, monkeypatch, server).application
+    for _ in range(2):
+        assert visits(application) == TWO_VISITS
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_program_of_each_framework_answers_while_redis_is_away(
+    monkeypatch: pytest.MonkeyPatch, own_server: LocalServer, name: str
+) -> None:
+    # Its error page for developers does not close the files that it shows.
+    monkeypatch.setitem(web.config, "debug", False)
+    client = Client(run(name, monkeypatch, own_server).application)
+    assert client.get("/").status_code == 200
+    cookie = client.get_cookie("session")
+    own_server.stop()
+    assert client.get("/").status_code == FRAMEWORKS[name]
+    assert client.get_cookie("session") == cookie
+    # A new visitor's session is not looked up, only saved.
+    with pytest.raises(SessionUnavailable):
+        Client(client.application).get("/")
+
+
+def test_django_project_counts(server: LocalServer, tmp_path: pathlib.Path) -> None:
+    middleware = told(r'"(mysite\.\S+)"`` in the ``MIDDLEWARE`` of the settings')
+    names = ("mysite/sessions.py", "mysite/wsgi.py")
+    (tmp_path / "mysite").mkdir()
+    for name, text in (DJANGO_PROJECT | {name: block(name) for name in names}).items():
+        (tmp_path / name).write_text(text.replace("{middleware}", middleware))
+    packages = pathlib.Path(wsgi_redis_session.__file__).parents[1]
+    variables = {"SESSION_REDIS": server.url, "SECRET_KEY": SECRET_KEY}
+    found = subprocess.run(
+        [sys.executable, "visit.py"],
+        cwd=tmp_path,
+        env=os.environ | variables | {"PYTHONPATH": str(packages)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "visit 1\nvisit 2\n"
+
+
+def told(pattern: str) -> str:
+    """What the running text says, however its lines are broken."""
+    (found,) = re.findall(pattern.replace(" ", r"\s+"), README)
+    return t.cast(str, found)
+
+
+def test_pyramid_is_configured_by_its_ini_file_as_well(
     monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> None:
-    worker = types.SimpleNamespace(wsgi=run("app.py", monkeypatch, server).app)
-    run("gunicorn.conf.py", monkeypatch, server).post_worker_init(worker)
-    client = Client(worker.wsgi)
-    assert [client.get("/").text for _ in range(2)] == ["visit 1\n", "visit 2\n"]
+    program = run("pyramid_app.py", monkeypatch, server)
+    setting = told(r"``(pyramid\.includes = \S+)`` does what")
+    name, value = re.split(r"\s=\s", setting)
+    with Configurator(settings={name: value, "session.cookie_name": "sid"}) as config:
+        config.add_view(program.index, renderer="string")
+        client = Client(config.make_wsgi_app())
+    assert [client.get("/").text for _ in range(2)] == TWO_VISITS
+    assert client.get_cookie("sid")
 
 
-def test_polite_application_answers_503(
-    monkeypatch: pytest.MonkeyPatch, own_server: LocalServer, manager: SessionManager
+def test_ini_file_gives_sessions_to_an_application_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, server: LocalServer, tmp_path: pathlib.Path
 ) -> None:
-    app = run("app.py", monkeypatch, own_server)
+    site = run("app.py", monkeypatch, server)
+    site.main = lambda global_conf: site.app
+    monkeypatch.setitem(sys.modules, "mysite", site)
+    Files(tmp_path, server.url).install()
+    metadata = tmp_path / "mysite-0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: mysite\nVersion: 0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[paste.app_factory]\nmain = mysite:main\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "site.ini").write_text(block("site.ini"))
+    application = loadapp(f"config:{tmp_path}/site.ini")
+    assert visits(application) == TWO_VISITS
+    assert application.sessions.config.user_key == "user"
+
+
+def test_two_frameworks_behind_one_dispatcher_share_one_session(
+    monkeypatch: pytest.MonkeyPatch, server: LocalServer, db: redis.Redis
+) -> None:
+    monkeypatch.setenv("SESSION_IDLE_TIMEOUT", "60")
+    pages = run("flask_app.py", monkeypatch, server).app
+    run("bottle_app.py", monkeypatch, server)
+    pages.add_url_rule("/login", view_func=log_in)
+    client = Client(run("site.py", monkeypatch, server).application)
+    texts = [client.get(page).text for page in ("/", "/shop/", "/", "/shop/")]
+    assert texts == [f"visit {number}\n" for number in (1, 2, 3, 4)]
+    (key,) = db.keys()
+    assert 0 < db.pttl(key) <= 60_000
+    cookie = client.get_cookie("session")
+    client.get("/login")
+    assert client.get_cookie("session") != cookie
+    assert client.get("/shop/").text == "visit 5\n"
+
+
+def log_in() -> str:
+    """As Flask-Login does."""
+    flask.session["_user_id"] = "1"
+    return "welcome"
+
+
+def test_applications_in_processes_of_their_own_share_sessions(
+    monkeypatch: pytest.MonkeyPatch, server: LocalServer
+) -> None:
+    pages = Client(run("flask_app.py", monkeypatch, server).app)
+    shop = Client(run("bottle_app.py", monkeypatch, server).application)
+    assert pages.get("/").text == "visit 1\n"
+    cookie = pages.get_cookie("session")
+    assert cookie is not None
+    shop.set_cookie("session", cookie.value)
+    assert shop.get("/").text == "visit 2\n"
+    assert pages.get("/").text == "visit 3\n"
+
+
+@pytest.mark.parametrize("program", ["app.py", "werkzeug_app.py"])
+def test_polite_application_answers_503(
+    monkeypatch: pytest.MonkeyPatch,
+    own_server: LocalServer,
+    manager: SessionManager,
+    program: str,
+) -> None:
+    app = run(program, monkeypatch, own_server)
     polite = run("unavailable.py", monkeypatch, own_server).polite
     client = Client(polite(app.application))
     assert client.get("/").status_code == 200

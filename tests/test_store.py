@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import os
-import pathlib
-import re
 import signal
 import time
 import typing as t
@@ -453,30 +451,3 @@ def test_forked_worker_has_connections_of_its_own(manager: SessionManager) -> No
     assert manager.store.client.execute_command("CLIENT", "ID") == before
     os.close(reader)
     os.close(writer)
-
-
-def test_documented_rights_are_enough(
-    make_manager: MakeManager, server: LocalServer, db: redis.Redis
-) -> None:
-    readme = pathlib.Path(__file__).parent.parent.joinpath("README.rst").read_text()
-    (rule,) = re.findall(r"ACL SETUSER sessions (.*)", readme)
-    db.execute_command("ACL", "SETUSER", "sessions", *rule.split())
-    password = rule.split(">")[1].split()[0]
-    manager = make_manager(
-        f"unix://sessions:{password}@{server.socket}", user_key="user", touch_interval=0
-    )
-    db.script_flush()
-    header = store(manager, a=1)
-    one, two = Request(manager, header), Request(manager, header)
-    one.session["one"] = 1
-    two.session["two"] = 2
-    one.commit()
-    two.commit()
-    login = Request(manager, header)
-    login.session["user"] = 1
-    header = cookie_header(login.commit())
-    assert look(manager, header) == {"a": 1, "one": 1, "two": 2, "user": 1}
-    manager.revoke(manager.open(header).id)
-    assert look(manager, header) == {}
-    with pytest.raises(redis.exceptions.NoPermissionError):
-        manager.store.client.execute_command("GET", "other")

@@ -61,6 +61,11 @@ class _Signer(TimestampSigner):
         self._keyed = [hmac.new(key, digestmod="sha256") for key in reversed(keys)]
         self._clock = clock
 
+    def get_signature(self, value: str | bytes) -> bytes:
+        """The same signature as itsdangerous makes, for half of what it costs."""
+        data = value if isinstance(value, bytes) else value.encode("ascii")
+        return _signature(self._keyed[0], data)
+
     def get_timestamp(self) -> int:
         return int(self._clock())
 
@@ -68,12 +73,16 @@ class _Signer(TimestampSigner):
         """Compare the text of the signatures: of all the texts that decode to the same
         bytes, only ours is genuine."""
         data, given = payload.encode("ascii"), signature.encode("ascii")
-        for keyed in self._keyed:
-            mac = keyed.copy()
-            mac.update(data)
-            if hmac.compare_digest(url_safe_base64(mac.digest()), given):
-                return True
-        return False
+        return any(
+            hmac.compare_digest(_signature(keyed, data), given)
+            for keyed in self._keyed
+        )
+
+
+def _signature(keyed: hmac.HMAC, data: bytes) -> bytes:
+    mac = keyed.copy()
+    mac.update(data)
+    return url_safe_base64(mac.digest())
 
 
 class SessionCookie:

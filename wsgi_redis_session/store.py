@@ -122,11 +122,9 @@ class RedisStore:
         command = ("GET", key) if ttl is None else ("GETEX", key, "PX", ttl)
         try:
             value = self._send(*command)
-        except ResponseError as error:
-            if str(error).startswith("WRONGTYPE"):
-                raise Undecodable("the key holds no string") from error
-            raise SessionUnavailable from error
         except _FAILURES as error:
+            if _is_of_another_type(error):
+                raise Undecodable("the key holds no string") from error
             raise SessionUnavailable from error
         if value is None:
             return None
@@ -238,9 +236,9 @@ class RedisStore:
         """What another library has stored under a key."""
         try:
             value = self._send("GET", key)
-        except ResponseError:  # no string, so none of the values that we look for
-            return None
         except _FAILURES as error:
+            if _is_of_another_type(error):
+                return None  # none of the values that we look for
             raise SessionUnavailable from error
         return value if isinstance(value, bytes) else None
 
@@ -343,6 +341,10 @@ class RedisStore:
             "Redis answered with a value that does not belong to this session: its "
             "connection was out of step, or the value was moved to another key."
         )
+
+
+def _is_of_another_type(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
 
 def _encode(record: Record) -> bytes:

@@ -1,4 +1,4 @@
-"""Falcon with ``req.context.session``.
+"""Falcon with ``req.session``.
 
 .. code-block:: console
 
@@ -19,29 +19,30 @@ from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session import SessionUnavailable
 
 
-class Sessions:
-    """All that Falcon needs to have ``req.context.session``."""
+class Request(falcon.Request):
+    """All that Falcon needs to have ``req.session``."""
 
-    def process_request(self, req, resp):
-        req.context.session = get_session(req.env)
+    @property
+    def session(self):
+        return get_session(self.env)
 
 
 class Index:
     def on_get(self, req, resp):
-        session = req.context.session
+        session = req.session
         session["visits"] = session.get("visits", 0) + 1
         resp.text = f"visit {session['visits']} of {session.get('user', 'nobody')}\n"
 
 
 class Login:
     def on_post(self, req, resp):
-        req.context.session["user"] = req.get_media()["name"]
+        req.session["user"] = req.get_media()["name"]
         resp.text = "welcome\n"
 
 
 class Logout:
     def on_post(self, req, resp):
-        req.context.session.destroy()
+        req.session.destroy()
         resp.text = "good bye\n"
 
 
@@ -50,7 +51,7 @@ def unavailable(req, resp, error, params):
     raise falcon.HTTPServiceUnavailable(description=error.description)
 
 
-app = falcon.App(middleware=[Sessions()])
+app = falcon.App(request_type=Request)
 app.add_error_handler(SessionUnavailable, unavailable)
 app.add_route("/", Index())
 app.add_route("/login", Login())

@@ -1,4 +1,4 @@
-# worker_class = "gevent" wants its monkey.patch_all() here, before any other import.
+# For worker_class = "gevent", first: from gevent import monkey; monkey.patch_all()
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
 
