@@ -341,6 +341,7 @@ def test_what_needs_secure_has_it_without_https(options: dict[str, t.Any]) -> No
         {"cookie_httponly": False, "cookie_samesite": None},
         {"cookie_samesite": "strict"},
         {"cookie_samesite": "None"},
+        {"cookie_path": "auto"},
         {"cookie_partitioned": True, "cookie_samesite": "none"},
         {"cookie_partitioned": True, "cookie_secure": True},
         {"cookie_name": "__Host-id", "cookie_secure": True},
@@ -353,8 +354,9 @@ def test_clearing_names_the_same_cookie(
     options: dict[str, t.Any], https: bool, max_age: float | None
 ) -> None:
     cookie = make_cookie(**options)
-    given = cookie.write(SID, CREATED, False, secure=https, max_age=max_age)
-    cleared = cookie.clear(secure=https)
+    request = {"secure": https, "script_name": "/mounted"}
+    given = cookie.write(SID, CREATED, False, max_age=max_age, **request)
+    cleared = cookie.clear(**request)
     assert given.partition("=")[0] == cleared.partition("=")[0]
     lasting = {"Max-Age", "Expires"}
     kept = [
@@ -366,6 +368,27 @@ def test_clearing_names_the_same_cookie(
         for header in (given, cleared)
     ]
     assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path"),
+    [
+        ("", "/"),
+        ("/shop", "/shop"),
+        ("/a/b-c~d", "/a/b-c~d"),
+        # The bytes of UTF-8, decoded as Latin-1 (PEP 3333).
+        ("/caf\u00c3\u00a9", "/caf%C3%A9"),
+        ("/100%", "/100%25"),
+        ("/a;Domain=evil.test", "/a%3BDomain=evil.test"),
+        ("/a\r\nSet-Cookie: b=c", "/a%0D%0ASet-Cookie:%20b=c"),
+    ],
+)
+def test_path_of_the_cookie_is_where_the_application_is_mounted(
+    script_name: str, path: str
+) -> None:
+    cookie = make_cookie(cookie_path="auto")
+    header = cookie.clear(secure=False, script_name=script_name)
+    assert header.endswith(f"; Path={path}; SameSite=Lax")
 
 
 def test_each_attribute_is_as_configured() -> None:

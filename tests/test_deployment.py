@@ -12,12 +12,14 @@ import subprocess
 import time
 import typing as t
 
+import flask
 import ormsgpack
 import pytest
 import redis
 from deployed_site import EXAMPLES
 from deployed_site import PATIENCE
 from deployed_site import running
+from flask_sites import FlaskSite
 from test_more_servers import program
 from test_more_servers import wait_for
 from test_readme import block
@@ -32,10 +34,15 @@ from visitors import cookie_header
 from visitors import look
 from visitors import Request
 from visitors import store
+from werkzeug.exceptions import NotFound
+from werkzeug.http import parse_dict_header
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client
 
+from wsgi_redis_session import get_session
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
@@ -189,6 +196,81 @@ def test_full_server_keeps_its_sessions_and_lets_them_be_read_and_ended(
         logout.commit()
         assert look(manager, header) == {}
         assert look(manager, other) == {"a": 2}
+
+
+# The path of the cookie.
+
+
+def keep(environ: t.Any, start_response: t.Any) -> list[bytes]:
+    """Store something, or end the session."""
+    session = get_session(environ)
+    if environ["PATH_INFO"] == "/logout":
+        session.destroy()
+    else:
+        session["visits"] = session.get("visits", 0) + 1
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(session.get("visits")).encode()]
+
+
+@pytest.fixture
+def mounted_somewhere(make_manager: MakeManager) -> SessionMiddleware:
+    """An application whose cookie is for where it is mounted."""
+    return SessionMiddleware(keep, make_manager(cookie_path="auto"))
+
+
+def cookie_paths(client: Client, url: str, **options: t.Any) -> list[str]:
+    """The paths in the cookies of a response."""
+    cookies = client.get(url, **options).headers.getlist("Set-Cookie")
+    return [parse_dict_header(cookie.replace(";", ","))["Path"] for cookie in cookies]
+
+
+@pytest.mark.parametrize("url", ["/shop", "/shop/", "/shop/cart"])
+def test_cookie_is_for_where_the_application_is_mounted(
+    mounted_somewhere: SessionMiddleware, url: str
+) -> None:
+    client = Client(
+        DispatcherMiddleware(mounted_somewhere, {"/shop": mounted_somewhere})
+    )
+    assert cookie_paths(client, url) == ["/shop"]
+    assert client.get("/shop").text == "2"
+    assert client.get("/shopping").text == "1"
+    assert cookie_paths(client, "/shop/logout") == ["/shop"]
+    assert client.get("/shop").text == "1"
+
+
+def test_cookie_of_an_application_that_is_not_mounted_is_for_all_paths(
+    mounted_somewhere: SessionMiddleware,
+) -> None:
+    assert cookie_paths(Client(mounted_somewhere), "/cart") == ["/"]
+
+
+def test_cookie_of_a_middleware_around_a_dispatcher_is_for_all_that_it_serves(
+    make_manager: MakeManager,
+) -> None:
+    site = DispatcherMiddleware(keep, {"/shop": keep})
+    client = Client(SessionMiddleware(site, make_manager(cookie_path="auto")))
+    assert cookie_paths(client, "/shop/cart") == ["/"]
+    assert client.get("/").text == "2"
+
+
+def test_cookie_is_for_the_prefix_that_a_proxy_takes_away(
+    mounted_somewhere: SessionMiddleware,
+) -> None:
+    client = Client(ProxyFix(mounted_somewhere, x_prefix=1))
+    prefix = {"X-Forwarded-Prefix": "/shop"}
+    assert cookie_paths(client, "/cart", headers=prefix) == ["/shop"]
+
+
+@pytest.mark.parametrize("way", ["extension", "interface"])
+def test_cookie_of_a_mounted_flask_application_is_for_where_it_is(
+    server: LocalServer, db: redis.Redis, way: str
+) -> None:
+    site = FlaskSite(way, server.url)
+    app = site.app(SESSION_COOKIE_PATH="auto")
+    app.add_url_rule("/cart", view_func=lambda: flask.session.update(a=1) or "")
+    client = Client(DispatcherMiddleware(NotFound(), {"/shop": app}))
+    assert cookie_paths(client, "/shop/cart") == ["/shop"]
+    site.close()
 
 
 # What a user of Redis needs.

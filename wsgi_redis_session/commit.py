@@ -138,7 +138,7 @@ class Commit:
         is_known = self.visit.had_cookie or ended.stored
         if not is_known or self.headers_sent:
             return UNCHANGED
-        return Outcome(self.site.cookie.clear(secure=self.secure))
+        return self._without_cookie()
 
     def _create(self) -> Outcome:
         if self.headers_sent:
@@ -222,7 +222,7 @@ class Commit:
         if moved or self.headers_sent:
             return UNCHANGED
         if not record.packed:
-            return Outcome(self.site.cookie.clear(secure=self.secure))
+            return self._without_cookie()
         return Outcome(self._cookie(record)) if is_new_cookie_due else UNCHANGED
 
     def _regenerate(self) -> Outcome:
@@ -338,6 +338,14 @@ class Commit:
             record.permanent,
             secure=self.secure,
             max_age=max_age,
+            script_name=self.visit.script_name,
+        )
+
+    def _without_cookie(self) -> Outcome:
+        return Outcome(
+            self.site.cookie.clear(
+                secure=self.secure, script_name=self.visit.script_name
+            )
         )
 
     def _emit(self, name: EventName, record: Record, detail: str = "") -> None:

@@ -52,7 +52,8 @@ class SessionConfig:
     #: Name of the cookie. ``__Host-`` and ``__Secure-`` names are held to the rules
     #: of RFC 6265bis, section 4.1.3.
     cookie_name: str = "session"
-    #: Path that the browser sends the cookie for.
+    #: Path that the browser sends the cookie for; ``"auto"`` is the one under which
+    #: the application is mounted.
     cookie_path: str = "/"
     #: Domain that the browser sends the cookie to; ``None`` is this host only.
     cookie_domain: str | None = None
@@ -206,13 +207,16 @@ class SessionConfig:
         for option in ("cookie_httponly", "cookie_partitioned"):
             self._check_bool(option)
         path = self.cookie_path
-        is_path = isinstance(path, str) and path.startswith("/") and not _unsafe(path)
+        is_path = path == "auto" or (
+            isinstance(path, str) and path.startswith("/") and not _unsafe(path)
+        )
         # Browsers ignore a longer one (RFC 6265bis, section 5.6).
         if not is_path or len(path) > 1024:
             raise _wrong(
                 "cookie_path",
                 path,
-                'a path of at most 1024 ASCII characters that begins with "/"',
+                'a path of at most 1024 ASCII characters that begins with "/", or '
+                '"auto"',
             )
         domain = self.cookie_domain
         if domain is not None and not (

@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 import typing as t
+from urllib.parse import quote
 
 from itsdangerous import TimestampSigner
 from werkzeug.http import dump_cookie
@@ -74,8 +75,7 @@ class _Signer(TimestampSigner):
         bytes, only ours is genuine."""
         data, given = payload.encode("ascii"), signature.encode("ascii")
         return any(
-            hmac.compare_digest(_signature(keyed, data), given)
-            for keyed in self._keyed
+            hmac.compare_digest(_signature(keyed, data), given) for keyed in self._keyed
         )
 
 
@@ -150,23 +150,25 @@ class SessionCookie:
         *,
         secure: bool,
         max_age: float | None,
+        script_name: str = "",
     ) -> str:
         """The ``Set-Cookie`` value that gives the browser a session id.
 
         ``max_age`` is in seconds, ``None`` until the browser is closed. ``secure`` says
-        whether this request came over https.
+        whether this request came over https, and ``script_name`` where the application
+        is mounted (``SCRIPT_NAME``, PEP 3333).
         """
         kind = "p" if permanent else "s"
         value = self._signer.sign(f"{sid}.{created:x}.{kind}").decode("ascii")
         if max_age is None:
-            return self._dump(value, secure)
+            return self._dump(value, secure, script_name)
         seconds = min(int(max_age), _MAX_AGE)
         expires = self._config.clock() + seconds
-        return self._dump(value, secure, max_age=seconds, expires=expires)
+        return self._dump(value, secure, script_name, max_age=seconds, expires=expires)
 
-    def clear(self, *, secure: bool) -> str:
+    def clear(self, *, secure: bool, script_name: str = "") -> str:
         """The ``Set-Cookie`` value that makes the browser forget the cookie."""
-        return self._dump("", secure, max_age=0, expires=0)
+        return self._dump("", secure, script_name, max_age=0, expires=0)
 
     def _verify(self, value: str) -> Ticket | None:
         if len(value) > _MAX_LENGTH or not value.isascii():
@@ -181,6 +183,7 @@ class SessionCookie:
         self,
         value: str,
         secure: bool,
+        script_name: str,
         *,
         max_age: int | None = None,
         expires: float | None = None,
@@ -188,19 +191,29 @@ class SessionCookie:
         if self._secure != "auto":
             secure = self._secure
         if max_age is None or expires is None:
-            return self._for_browser_session[secure].replace(_VALUE, value)
-        return (
-            self._for_a_time[secure]
-            .replace(_VALUE, value)
-            .replace(_EXPIRES, http_date(expires))
-            .replace(str(_SECONDS), str(max_age))
-        )
+            cookie = self._for_browser_session[secure]
+        else:
+            cookie = (
+                self._for_a_time[secure]
+                .replace(_EXPIRES, http_date(expires))
+                .replace(str(_SECONDS), str(max_age))
+            )
+        if self._config.cookie_path == "auto":
+            # The environment has the bytes of the path, decoded as Latin-1.
+            path = quote(script_name.encode("latin-1", "replace"), safe=_IN_PATH)
+            cookie = cookie.replace(_PATH, path or "/")
+        return cookie.replace(_VALUE, value)
 
 
 #: What stands in a prepared cookie for what is different each time.
 _VALUE = "-value-"
 _EXPIRES = "-expires-"
+_PATH = "/-path-"
 _SECONDS = 987654321
+
+#: What stands in a path as it is, but for what would end the attribute (RFC 3986,
+#: section 3.3).
+_IN_PATH = "/!$&'()*+,:=@~"
 
 
 def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
@@ -211,7 +224,7 @@ def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
             _VALUE,
             max_age=_SECONDS if lasting else None,
             expires=_EXPIRES if lasting else None,
-            path=config.cookie_path,
+            path=_PATH if config.cookie_path == "auto" else config.cookie_path,
             domain=config.cookie_domain,
             secure=secure,
             httponly=config.cookie_httponly,

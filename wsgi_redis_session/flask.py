@@ -163,7 +163,10 @@ class RedisSessionInterface(SessionInterface):
             return None
         session: t.Any = request.environ.get(ENVIRON_KEY)
         if session is None or not manager.is_serving(session):
-            session = manager.open(request.environ.get("HTTP_COOKIE", ""))
+            environ = request.environ
+            session = manager.open(
+                environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
+            )
         if has_request_context():
             _bear_outages(session._source)
         opened: SessionMixin = session

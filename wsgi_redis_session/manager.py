@@ -92,13 +92,14 @@ class SessionManager:
             self.cookie.secret_keys, allow_pickle=self.config.migrate_pickle
         )
 
-    def open(self, cookie_header: str) -> Session:
+    def open(self, cookie_header: str, script_name: str = "") -> Session:
         """The session of the request with this ``Cookie`` header.
 
+        ``script_name`` is where the application is mounted, for ``cookie_path="auto"``.
         It is lazy: neither is the cookie verified nor Redis asked until the
         application looks at the session.
         """
-        visit = Visit(self._site, cookie_header)
+        visit = Visit(self._site, cookie_header, script_name)
         return self.session_class(visit, self._site.serializer)
 
     def load(self, cookie_header: str) -> Session:

@@ -89,7 +89,9 @@ class SessionMiddleware:
         outer = environ.get(self.environ_key)
         if outer is not None and self.sessions.is_serving(outer):
             return self.app(environ, start_response)
-        session = self.sessions.open(environ.get("HTTP_COOKIE", ""))
+        session = self.sessions.open(
+            environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
+        )
         environ[self.environ_key] = session
         response = _Response(self.sessions, session, environ, start_response)
         return response.run(self.app)

@@ -159,7 +159,10 @@ class SessionFactory:
         """The session of a request."""
         session = request.environ.get(ENVIRON_KEY)
         if not isinstance(session, Session) or not self.sessions.is_serving(session):
-            session = self.sessions.open(request.environ.get("HTTP_COOKIE", ""))
+            environ = request.environ
+            session = self.sessions.open(
+                environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
+            )
             request.add_response_callback(_Saving(self.sessions, session))
         return PyramidSession(session)
 

@@ -49,13 +49,15 @@ class Visit:
         "header",
         "raises_once",
         "renew_cookie",
+        "script_name",
         "site",
         "tickets",
     )
 
-    def __init__(self, site: Site, header: str) -> None:
+    def __init__(self, site: Site, header: str, script_name: str) -> None:
         self.site = site
         self.header = header
+        self.script_name = script_name
         #: Genuine cookies whose sessions may be alive.
         self.tickets: list[Ticket] = []
         #: Whether the browser sent a cookie of our name at all.
