@@ -179,6 +179,8 @@ class RedisSessionInterface(SessionInterface):
         as if a view had raised it.
         """
         visit = session._source
+        is_list = type(response.response) in (list, tuple)
+        visit.complete = is_list and not response._on_close
         # A body that streams is told of an outage again.
         is_borne = visit.site.config.on_unavailable == "anonymous"
         visit.bears_outage = is_borne or visit.failure is not None

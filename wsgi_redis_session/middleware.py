@@ -30,6 +30,8 @@ import collections.abc as cabc
 import contextlib
 import typing as t
 
+from werkzeug.wsgi import ClosingIterator
+
 from .commit import Outcome
 from .commit import UNCHANGED
 from .errors import HeadersAlreadySent
@@ -161,8 +163,10 @@ class _Response:
             self._fail()
             self._finish()
             raise
+        visit: t.Any = self._session._source
         if (
             type(body) in (list, tuple)
+            or (visit.complete and type(body) is ClosingIterator)
             or (isinstance(wrapper, type) and isinstance(body, wrapper))
             or (body is self._file and body is not None)
             or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))

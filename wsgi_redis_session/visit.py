@@ -43,6 +43,7 @@ class Visit:
     __slots__ = (
         "bears_outage",
         "closed",
+        "complete",
         "failure",
         "gone",
         "had_cookie",
@@ -66,6 +67,8 @@ class Visit:
         self.renew_cookie = False
         #: Whether the session ended while the request ran.
         self.gone = False
+        #: Whether nothing of the application runs any more but to close the body.
+        self.complete = False
         #: Whether the request is over.
         self.closed = False
         #: Whether the session reads as empty in an outage. Nothing can be saved in it.
