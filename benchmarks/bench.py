@@ -26,7 +26,8 @@ Flask ..., Flask-Session ...
 A time is what one request takes from the gateway to its return, all included. That of
 "untouched" and of the rows in Flask is what it takes beyond the same application
 without a session. A ratio is that time over the one of its reference, for the same
-size. The process ends with 1 if a limit does not hold; those on Redis are for 500 bytes.
+size. The process ends with 1 if a limit does not hold; those of what asks Redis are for
+500 bytes.
 
 In each round every case has its turn, in random order, and is called 20 times in a row,
 because on a small virtual machine the time of a round trip wanders by a fifth within
