@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from .config import MISSING
@@ -26,8 +25,7 @@ from .visit import Visit
 _ATTEMPTS = 32
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(t.NamedTuple):
     """What the response has to tell the browser."""
 
     #: The ``Set-Cookie`` value, or ``None`` where the browser's cookie stands.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
-import difflib
 import re
 import time
 import typing as t
@@ -41,7 +40,7 @@ _TOKEN = frozenset(
 _DOMAIN = re.compile(r"\.?(?=.{1,253}$)[\w-]{1,63}(\.[\w-]{1,63})*(:\d+)?", re.ASCII)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SessionConfig:
     """The options of a session manager, checked when they are given.
 
@@ -160,14 +159,7 @@ class SessionConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in options:
             if name not in known:
-                likely = [*known, "secret_key", "secret_key_fallbacks"]
-                close = difflib.get_close_matches(name.lower(), likely, n=1, cutoff=0.5)
-                hint = (
-                    f"did you mean {close[0]!r}?"
-                    if close
-                    else f"the options are {', '.join(known)}."
-                )
-                raise ConfigurationError(f"There is no option {name!r}: {hint}")
+                raise ConfigurationError(_unknown(name, known))
         return cls(**options)
 
     def seconds(self, option: str) -> float:
@@ -325,6 +317,19 @@ def _unsafe(text: str) -> bool:
 
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # slow to import, and rarely needed
+
+    likely = [*known, "secret_key", "secret_key_fallbacks"]
+    close = get_close_matches(name.lower(), likely, n=1, cutoff=0.5)
+    hint = (
+        f"did you mean {close[0]!r}?"
+        if close
+        else f"the options are {', '.join(known)}."
+    )
+    return f"There is no option {name!r}: {hint}"
 
 
 def _wrong(option: str, value: object, allowed: str) -> ConfigurationError:

@@ -7,7 +7,6 @@ No event carries a session id, a stored value or a secret.
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
 import logging
 import typing as t
 
@@ -41,8 +40,7 @@ _LEVELS: dict[EventName, int] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SessionEvent:
+class SessionEvent(t.NamedTuple):
     """One thing that happened to a session.
 
     ``name`` is one of

@@ -14,7 +14,6 @@ from .commit import UNCHANGED
 from .config import SessionConfig
 from .cookie import SessionCookie
 from .events import EventLog
-from .legacy import LegacyReader
 from .lifetimes import Lifetimes
 from .record import is_digest
 from .serializer import MessagePackSerializer
@@ -26,6 +25,9 @@ from .strings import named_as
 from .strings import VARIABLES
 from .visit import Site
 from .visit import Visit
+
+if t.TYPE_CHECKING:
+    from .legacy import LegacyReader
 
 
 class SessionManager:
@@ -88,6 +90,8 @@ class SessionManager:
     def _legacy_reader(self) -> LegacyReader | None:
         if self.config.migrate_from is None:
             return None
+        from .legacy import LegacyReader  # slow to import, and rarely needed
+
         return LegacyReader(
             self.cookie.secret_keys, allow_pickle=self.config.migrate_pickle
         )

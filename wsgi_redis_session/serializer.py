@@ -15,7 +15,6 @@ from datetime import time
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import ormsgpack
 from markupsafe import Markup
@@ -23,6 +22,9 @@ from ormsgpack import Ext
 
 from .errors import NotSerializable
 from .errors import Undecodable
+
+if t.TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _OPTIONS = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
@@ -200,8 +202,9 @@ def _from_moment(value: datetime | time, inner: _Inner) -> t.Any:
     says that a time is the second of two that the clock shows (PEP 495)."""
     kind = datetime if isinstance(value, datetime) else time
     text = kind.isoformat(value)  # type: ignore[arg-type]  # not a subclass' own
-    if isinstance(value.tzinfo, ZoneInfo) and value.tzinfo.key:
-        text += f"[{value.tzinfo.key}]"
+    key = getattr(value.tzinfo, "key", None)
+    if key and isinstance(value.tzinfo, _zone_info()):
+        text += f"[{key}]"
     elif value.tzinfo is not None and value.utcoffset() is None:
         raise NotSerializable(f"a {kind.__name__} without an offset cannot be stored")
     if value.fold:
@@ -283,9 +286,15 @@ def _to_time(data: bytes) -> time:
     return moment.replace(tzinfo=_zone(zone[:-1])) if zone else moment
 
 
+def _zone_info() -> type[ZoneInfo]:
+    from zoneinfo import ZoneInfo  # slow to import, and rarely needed
+
+    return ZoneInfo
+
+
 def _zone(key: str) -> ZoneInfo | None:
     try:
-        return ZoneInfo(key)
+        return _zone_info()(key)
     except KeyError:  # this machine does not know it
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from .config import SessionConfig
@@ -13,16 +12,17 @@ from .errors import SessionUnavailable
 from .errors import Undecodable
 from .events import EventLog
 from .events import EventName
-from .legacy import LegacyReader
 from .lifetimes import Lifetimes
 from .record import digest
 from .record import Record
 from .serializer import Serializer
 from .store import RedisStore
 
+if t.TYPE_CHECKING:
+    from .legacy import LegacyReader
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Site:
+
+class Site(t.NamedTuple):
     """What all requests of a site share."""
 
     config: SessionConfig
