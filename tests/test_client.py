@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import inspect
 import logging
 import pathlib
+import queue
 import socket
 import subprocess
 import time
@@ -15,10 +17,14 @@ import redis.asyncio
 import redis.asyncio.cluster
 from redis.cluster import RedisCluster
 from redis.sentinel import Sentinel
+from visitors import look
+from visitors import Request
+from visitors import store
 
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.client import connect
 from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
@@ -38,6 +44,11 @@ def refusal(given: t.Any) -> str:
         connect(given, CONFIG)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
     return str(caught.value)
+
+
+def has_notifications(kind: type) -> bool:
+    """Whether this redis-py has maintenance notifications in clients of that kind."""
+    return "maint_notifications_config" in inspect.signature(kind).parameters
 
 
 @pytest.mark.parametrize(
@@ -285,9 +296,9 @@ def test_client_with_resp3_is_warned_about(
     clients: cabc.Callable[..., t.Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     connect(clients(protocol=3), CONFIG)
-    [record] = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "protocol=2" in record.getMessage()
+    warnings = [logging.WARNING] * has_notifications(redis.Redis)
+    assert [record.levelno for record in caplog.records] == warnings
+    assert all("protocol=2" in message for message in caplog.messages)
 
 
 def test_client_with_resp2_is_not_warned_about(
@@ -367,4 +378,100 @@ def test_client_of_a_cluster_is_held_to_the_same_rules(
     connect(clusters(protocol=2), CONFIG)
     assert caplog.records == []
     connect(clusters(protocol=3), CONFIG)
-    assert "protocol=2" in caplog.messages[0]
+    assert len(caplog.messages) == has_notifications(RedisCluster)
+    assert all("protocol=2" in message for message in caplog.messages)
+
+
+# The pool of a client that was made from a URL.
+
+
+def pool_of(manager: SessionManager) -> t.Any:
+    client: t.Any = manager.store.client
+    return client.connection_pool
+
+
+def age_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection counts as used a moment ago."""
+    monkeypatch.setattr("wsgi_redis_session.client._MOMENT", 0)
+
+
+@pytest.mark.parametrize(("retries", "is_old"), [(0, True), (1, True), (1, False)])
+def test_connection_that_the_server_closed_meanwhile_is_made_anew(
+    make_manager: cabc.Callable[..., SessionManager],
+    db: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    retries: int,
+    is_old: bool,
+) -> None:
+    if is_old:
+        age_connections(monkeypatch)
+    manager = make_manager(retries=retries)
+    header = store(manager, a=1)
+    db.client_kill_filter(_type="normal", skipme=True)
+    assert look(manager, header) == {"a": 1}
+    assert len(pool_of(manager)._connections) == 1
+
+
+def test_connection_with_an_unread_reply_is_made_anew(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age_connections(monkeypatch)
+    header = store(manager, a=1)
+    pool = pool_of(manager)
+    connection = pool.get_connection()
+    connection.send_command("GET", "nothing")
+    while not connection.can_read(1):
+        pass
+    pool.release(connection)
+    assert look(manager, header) == {"a": 1}
+
+
+def test_connection_is_not_asked_again_between_two_commands_of_a_request(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(manager, store(manager, a=1))
+    asked: list[object] = []
+    connection = pool_of(manager)._connections[0]
+    monkeypatch.setattr(connection, "can_read", lambda: asked.append(connection))
+    request.session["a"] = 2
+    request.commit()
+    assert asked == []
+
+
+def test_pool_hands_out_the_connection_that_was_used_last(
+    manager: SessionManager,
+) -> None:
+    pool = pool_of(manager)
+    first, second = pool.get_connection(), pool.get_connection()
+    pool.release(first)
+    pool.release(second)
+    assert pool.get_connection() is second
+    assert pool.get_connection() is first
+
+
+def test_pool_opens_no_more_connections_than_it_may_and_waits_for_none_forever(
+    make_manager: cabc.Callable[..., SessionManager],
+) -> None:
+    pool = pool_of(make_manager(max_connections=1, pool_timeout=0.01))
+    connection = pool.get_connection()
+    with pytest.raises(redis.exceptions.ConnectionError, match="No connection"):
+        pool.get_connection()
+    pool.release(connection)
+    assert pool.get_connection() is connection
+
+
+def test_pool_keeps_its_size_when_a_connection_cannot_be_opened(
+    make_manager: cabc.Callable[..., SessionManager], own_server: LocalServer
+) -> None:
+    manager = make_manager(own_server.url, max_connections=1, pool_timeout=0.01)
+    header = store(manager, a=1)
+    own_server.stop()
+    for _ in range(3):
+        with pytest.raises(SessionUnavailable):
+            look(manager, header)
+    assert pool_of(manager).pool.queue != []
+
+
+def test_pool_does_not_take_what_it_has_not_given() -> None:
+    with pytest.raises(queue.Full):
+        pool_of(SessionManager(secret_key="secret")).pool.put_nowait(None)

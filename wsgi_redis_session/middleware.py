@@ -173,7 +173,11 @@ class _Response:
         ):
             # Servers have shortcuts for these, so they get the very same object. A
             # subclass of list is none of them: it may make its parts when it is read.
-            self._finish_at_once()
+            try:
+                self._finish()
+            except BaseException:
+                self._close_body()  # the server does not get it
+                raise
             return body
         sized: t.Any = body
         return _SizedBody(self, sized) if hasattr(body, "__len__") else self
@@ -291,14 +295,6 @@ class _Response:
             self._save()
         finally:
             self._sessions.close(self._session)
-
-    def _finish_at_once(self) -> None:
-        """Save before the server gets the body, which nobody closes if that fails."""
-        try:
-            self._finish()
-        except BaseException:
-            self._close_body()
-            raise
 
     def _remembering(self, wrapper: cabc.Callable[..., t.Any]) -> t.Any:
         """uWSGI's file wrapper is a function, known by the object that it made."""
