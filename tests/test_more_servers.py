@@ -130,7 +130,7 @@ SERVERS: dict[str, Serve] = {
     "cheroot": on_cheroot,
     "uvicorn": on_uvicorn,
 }
-# It has no wheels: installing it compiles Apache.
+# It has no wheels: it takes a compiler, and Apache with its headers (apache2-dev).
 if importlib.util.find_spec("mod_wsgi"):
     SERVERS["mod_wsgi"] = on_apache
 
