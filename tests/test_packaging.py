@@ -1,0 +1,94 @@
+"""What setup.cfg says is what the code needs, and README.rst says the same."""
+
+from __future__ import annotations
+
+import configparser
+import pathlib
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+from test_architecture import foreign_imports
+from test_architecture import imported_with
+from test_architecture import LINE
+from test_architecture import PACKAGE
+from test_architecture import PROGRAMS
+from test_architecture import TREES
+
+PROJECT = pathlib.Path(__file__).parent.parent
+README = PROJECT.joinpath("README.rst").read_text()
+
+SETUP = configparser.ConfigParser(interpolation=None)
+SETUP.read(PROJECT / "setup.cfg")
+REQUIRED = SETUP["options"]["install_requires"].split("\n")[1:]
+EXTRAS = {
+    name: value.split("\n")[1:]
+    for name, value in SETUP["options.extras_require"].items()
+}
+PYTHONS = [
+    (3, int(minor))
+    for minor in re.findall(r":: 3\.(\d+)", SETUP["metadata"]["classifiers"])
+]
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
+
+
+def needed_by(*modules: str) -> set[str]:
+    """The distributions that modules of the package import."""
+    imported = set().union(*(foreign_imports(TREES[module]) for module in modules))
+    owners = packages_distributions()
+    foreign = imported - set(sys.stdlib_module_names)
+    return {owners[module][0].lower() for module in foreign}
+
+
+def test_package_needs_exactly_what_is_always_installed() -> None:
+    assert needed_by("__init__", *LINE, "paste") == names(REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("extra", "modules"), [("flask", ["flask"]), ("demo", PROGRAMS)]
+)
+def test_extra_alone_is_enough(extra: str, modules: list[str]) -> None:
+    assert needed_by(*modules) <= names(REQUIRED + EXTRAS[extra])
+
+
+def test_import_adds_little_to_that_of_redis_and_werkzeug() -> None:
+    # How long it takes is measured by benchmarks/import_time.py.
+    theirs = imported_with("import redis, werkzeug")
+    ours = imported_with("import redis, werkzeug, wsgi_redis_session")
+    added = {module.partition(".")[0] for module in ours - theirs}
+    decimals = {"_decimal", "decimal", "numbers"}
+    assert added == {"wsgi_redis_session", "itsdangerous", "ormsgpack", *decimals}
+
+
+def test_a_distribution_has_the_same_range_wherever_it_is_required() -> None:
+    ranges: dict[str, set[str]] = {}
+    for requirement in sum(EXTRAS.values(), REQUIRED):
+        name, _, rest = re.fullmatch(r"([\w.-]+)(\[.*\])?(.*)", requirement).groups()
+        ranges.setdefault(name, set()).add(rest)
+    assert {name: found for name, found in ranges.items() if len(found) > 1} == {}
+
+
+def test_tools_check_against_the_oldest_python() -> None:
+    oldest = "{}.{}".format(*PYTHONS[0])
+    assert SETUP["options"]["python_requires"] == f">={oldest}"
+    assert SETUP["mypy"]["python_version"] == oldest
+    ruff = PROJECT.joinpath("pyproject.toml").read_text()
+    assert f'target-version = "py{oldest.replace(".", "")}"' in ruff
+
+
+def test_readme_names_the_versions_that_can_be_installed() -> None:
+    section = README.split("\nSupported versions\n", 1)[1]
+    assert "Python {}.{} to {}.{}".format(*PYTHONS[0], *PYTHONS[-1]) in section
+    for requirement in REQUIRED + EXTRAS["flask"] + EXTRAS["fast"]:
+        assert f"``{requirement}``" in section
+
+
+def test_every_file_beside_the_modules_is_installed() -> None:
+    declared = SETUP["options.package_data"]["wsgi_redis_session"].split(", ")
+    assert "py.typed" in declared
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert {name for name in files if not name.endswith(".py")} == set(declared)
