@@ -168,7 +168,9 @@ class RedisSessionInterface(SessionInterface):
                 environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
             )
         if has_request_context():
-            _bear_outages(session._source)
+            session._source.raises_once = True
+            if app.after_request_funcs:
+                _bear_outages(session._source)
         opened: SessionMixin = session
         return opened
 
@@ -355,17 +357,16 @@ def _check(config: cabc.Mapping[str, t.Any]) -> None:
 
 
 def _bear_outages(visit: Visit) -> None:
-    """Tell of an outage once in a request, and not when its answer is there already.
+    """Do not tell of an outage when the answer is there already.
 
-    Error pages look at the session, and so do hooks that run after every request. They
-    find it empty; if they change it, that is an error as ever.
+    Hooks that run after every request look at the session, too. They find it empty, as
+    error pages do; if they change it, that is an error as ever.
     """
 
     def answer(response: Response) -> Response:
         visit.bears_outage = True
         return response
 
-    visit.raises_once = True
     after_this_request(answer)
 
 

@@ -293,18 +293,13 @@ class RedisStore:
         if pool is None or type(client).execute_command is not _PLAIN:
             return client.execute_command(*command)
         connection = pool.get_connection()
-
-        def ask() -> t.Any:
+        try:
             connection.send_command(*command)
             return connection.read_response()
-
-        def hang_up(error: Exception) -> None:
-            connection.disconnect()
-
-        try:
-            return connection.retry.call_with_retry(ask, hang_up)
         except ResponseError:
             raise
+        except Exception as error:
+            return _retry(connection, command, error)
         except BaseException:
             # Its reply may still be on the way: nobody else is to read it.
             connection.disconnect()
@@ -341,6 +336,28 @@ class RedisStore:
             "Redis answered with a value that does not belong to this session: its "
             "connection was out of step, or the value was moved to another key."
         )
+
+
+def _retry(connection: t.Any, command: tuple[t.Any, ...], failure: Exception) -> t.Any:
+    """Let redis-py decide what becomes of a first attempt that failed."""
+    failures = [failure]
+
+    def ask() -> t.Any:
+        if failures:
+            raise failures.pop()
+        connection.send_command(*command)
+        return connection.read_response()
+
+    def hang_up(error: Exception) -> None:
+        connection.disconnect()
+
+    try:
+        return connection.retry.call_with_retry(ask, hang_up)
+    except ResponseError:
+        raise
+    except BaseException:
+        connection.disconnect()
+        raise
 
 
 def _is_of_another_type(error: Exception) -> bool:
