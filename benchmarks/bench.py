@@ -29,7 +29,7 @@ without a session. A ratio is that time over the one of its reference, for the s
 size. The process ends with 1 if a limit does not hold; those of what asks Redis are for
 500 bytes.
 
-In each round every case has its turn, in random order, and is called 20 times in a row,
+In each round every case has its turn, in random order, and is called 50 times in a row,
 because on a small virtual machine the time of a round trip wanders by a fifth within
 seconds. Differences and ratios are those of one round, so that what slows the machine
 down slows both; and the median over the rounds drops those in which an interruption hit
@@ -387,8 +387,8 @@ def describe(server: LocalServer, url: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="What a session costs.")
-    parser.add_argument("--rounds", type=int, default=200, help="default: 200")
-    parser.add_argument("--calls", type=int, default=20, help="in a row; default: 20")
+    parser.add_argument("--rounds", type=int, default=100, help="default: 100")
+    parser.add_argument("--calls", type=int, default=50, help="in a row; default: 50")
     parser.add_argument("--tcp", action="store_true", help="not by a unix socket")
     parser.add_argument("--visitors", type=int, default=2000, help="default: 2000")
     options = parser.parse_args()

@@ -111,7 +111,12 @@ class _Pool(BlockingConnectionPool):
             connection = self.pool.get(block=False)
         except queue.Empty:
             return None
-        is_in_order = self._is_warm(connection)
+        latest, released = self._latest
+        is_in_order = (
+            connection is latest
+            and time.monotonic() - released < _MOMENT
+            and connection._sock is not None
+        )
         if is_in_order:
             return connection
         try:
@@ -125,20 +130,12 @@ class _Pool(BlockingConnectionPool):
                 self.pool.put_nowait(connection)
         return connection if is_in_order else None
 
-    def _is_warm(self, connection: t.Any) -> bool:
-        """Whether a connection was given back a moment ago, and not closed since."""
-        latest, released = self._latest
-        return (
-            connection is latest
-            and time.monotonic() - released < _MOMENT
-            and connection._sock is not None
-        )
-
     def release(self, connection: t.Any) -> None:
         """Take a connection back."""
         # redis-py 6 does not know connections that must be made anew.
         must_reconnect = getattr(connection, "should_reconnect", bool)()
-        if connection.pid == self.pid == os.getpid() and not must_reconnect:
+        # After a fork, get_connection() forgets all that is in this pool.
+        if connection.pid == self.pid and not must_reconnect:
             self._latest = connection, time.monotonic()
             self.pool.put_nowait(connection)
         else:
