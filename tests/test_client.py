@@ -15,7 +15,9 @@ import typing as t
 import pytest
 import redis.asyncio
 import redis.asyncio.cluster
+from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 from visitors import look
 from visitors import Request
@@ -123,7 +125,7 @@ def test_made_client_serves(server: LocalServer) -> None:
     client = connect(server.url, CONFIG)
     assert client.execute_command("SET", "name", b"\xff") is True
     assert client.execute_command("GET", "name") == b"\xff"
-    client.connection_pool.disconnect()  # type: ignore[attr-defined]
+    client.connection_pool.disconnect()  # type: ignore[attr-defined]  # a client of redis-py
 
 
 def test_nothing_is_sent_when_a_manager_is_made(
@@ -475,3 +477,29 @@ def test_pool_keeps_its_size_when_a_connection_cannot_be_opened(
 def test_pool_does_not_take_what_it_has_not_given() -> None:
     with pytest.raises(queue.Full):
         pool_of(SessionManager(secret_key="secret")).pool.put_nowait(None)
+
+
+class Promotion(NoBackoff):
+    """What happens before the next attempt: a replica becomes the primary."""
+
+    def __init__(self, socket: str) -> None:
+        self.socket = socket
+
+    def compute(self, failures: int) -> float:
+        with redis.Redis(unix_socket_path=self.socket) as db:
+            db.execute_command("REPLICAOF", "NO", "ONE")
+        return 0
+
+
+def test_error_that_a_given_client_retries_is_retried(
+    make_manager: cabc.Callable[..., SessionManager], own_server: LocalServer
+) -> None:
+    client = redis.Redis(
+        unix_socket_path=own_server.socket,
+        protocol=2,
+        retry=Retry(Promotion(own_server.socket), 1),
+        retry_on_error=[redis.exceptions.ReadOnlyError],
+    )
+    manager = make_manager(client)
+    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    assert look(manager, store(manager, a=1)) == {"a": 1}

@@ -294,12 +294,13 @@ class RedisStore:
             return client.execute_command(*command)
         connection = pool.get_connection()
         try:
-            connection.send_command(*command)
-            return connection.read_response()
+            try:
+                connection.send_command(*command)
+                return connection.read_response()
+            except Exception as error:  # which of them to retry, redis-py decides
+                return _retry(connection, command, error)
         except ResponseError:
             raise
-        except Exception as error:
-            return _retry(connection, command, error)
         except BaseException:
             # Its reply may still be on the way: nobody else is to read it.
             connection.disconnect()
@@ -351,13 +352,7 @@ def _retry(connection: t.Any, command: tuple[t.Any, ...], failure: Exception) ->
     def hang_up(error: Exception) -> None:
         connection.disconnect()
 
-    try:
-        return connection.retry.call_with_retry(ask, hang_up)
-    except ResponseError:
-        raise
-    except BaseException:
-        connection.disconnect()
-        raise
+    return connection.retry.call_with_retry(ask, hang_up)
 
 
 def _is_of_another_type(error: Exception) -> bool:
