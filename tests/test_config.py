@@ -138,12 +138,12 @@ def test_default_prefix_is_not_that_of_other_libraries() -> None:
 
 def test_configuration_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        SessionConfig().cookie_name = "other"  # type: ignore[misc]
+        SessionConfig().cookie_name = "other"  # type: ignore[misc]  # a mistake
 
 
 def test_options_are_keywords_only() -> None:
     with pytest.raises(TypeError):
-        SessionConfig("session")  # type: ignore[misc]
+        SessionConfig("session")  # type: ignore[misc]  # a mistake
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_secret_key_may_be_text_or_its_bytes() -> None:
 def test_fallbacks_may_be_any_iterable_or_none() -> None:
     value = sign(make_cookie("older"))
     assert read(make_cookie("new", iter(["older"])), value) == [SID]
-    assert make_cookie("new", None).read("") == []  # type: ignore[arg-type]
+    assert make_cookie("new", None).read("") == []  # type: ignore[arg-type]  # Flask has it
 
 
 def test_other_cookies_are_no_cookie_of_ours() -> None:

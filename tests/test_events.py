@@ -53,7 +53,11 @@ def test_what_any_visitor_can_cause_fills_no_log_of_warnings(
     log = EventLog()
     for name in NAMES:
         log.emit(name)
-    loud = {r.args[1] for r in caplog.records if r.levelno >= logging.WARNING}  # type: ignore[index]
+    loud = {
+        r.args[1]  # type: ignore[index]  # a tuple, as the log is called
+        for r in caplog.records
+        if r.levelno >= logging.WARNING
+    }
     assert loud == {"lost", "undecodable", "unavailable", "late"}
 
 

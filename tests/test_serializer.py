@@ -240,7 +240,7 @@ class Tags(set[t.Any]):
 class FakeDatetime(datetime):
     """As freezegun's."""
 
-    def isoformat(self, *args: t.Any) -> str:  # type: ignore[override]
+    def isoformat(self, *args: t.Any) -> str:  # type: ignore[override]  # as it is there
         return "something else"
 
 

@@ -111,18 +111,15 @@ class _Pool(BlockingConnectionPool):
             connection = self.pool.get(block=False)
         except queue.Empty:
             return None
-        latest, released = self._latest
-        is_in_order = (
-            connection is latest
-            and time.monotonic() - released < _MOMENT
-            and connection._sock is not None
-        )
-        if is_in_order:
-            return connection
+        is_in_order = False
         try:
             # One that is closed would open itself if it were asked.
             if getattr(connection, "_sock", None) is not None:
-                is_in_order = not connection.can_read()
+                latest, released = self._latest
+                is_new = time.monotonic() - released < _MOMENT
+                is_in_order = (
+                    connection is latest and is_new
+                ) or not connection.can_read()
         except (RedisError, OSError):
             pass
         finally:

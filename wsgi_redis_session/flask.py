@@ -201,8 +201,8 @@ class RedisSessionInterface(SessionInterface):
                 raise
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             return
-        except Exception:
-            manager.close(session)  # the page that reports it is not to fail again
+        except Exception:  # the page that reports it is not to fail again
+            manager.close(session)
             raise
         headers = response.headers.to_wsgi_list()
         name = manager.config.cookie_name

@@ -73,7 +73,7 @@ class MessagePackSerializer:
     def dumps(self, value: t.Any, /) -> bytes:
         """Raises :exc:`~wsgi_redis_session.errors.NotSerializable` naming the type."""
         try:
-            return ormsgpack.packb(value, default=_stand_in, option=_OPTIONS)
+            return _pack(value)
         except TypeError:
             # Keys that are no strings, lone surrogates, or what cannot be stored: the
             # error does not tell, and does not say where.
