@@ -89,7 +89,7 @@ def make_manager(
 
     yield make
     for manager in made:
-        manager.store.client.connection_pool.disconnect()
+        manager.disconnect()
 
 
 @pytest.fixture

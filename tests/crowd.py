@@ -63,7 +63,7 @@ def counted(app: App, sessions: SessionManager) -> App:
 
     def places(environ: Environ, start_response: t.Any) -> list[bytes]:
         start_response("200 OK", [TEXT])
-        redis: t.Any = sessions.store.client
+        redis: t.Any = sessions.store.transport.client
         connection = redis.execute_command("CLIENT", "ID")
         pool = redis.connection_pool
         found = {"free": len(pool.pool.queue), "taken": busy_connections(sessions)}

@@ -66,7 +66,7 @@ class FlaskSite:
     def close(self) -> None:
         for app in self._apps:
             if manager := app.extensions.get(EXTENSION):
-                manager.store.client.connection_pool.disconnect()
+                manager.disconnect()
 
 
 def _run() -> str | flask.Response:

@@ -25,7 +25,7 @@ def run(url: str) -> None:
     sessions = SessionManager(url, secret_key="a test")
     app = SessionMiddleware(plain(lambda environ: [count(environ)]), sessions)
     visitor = Gateway()
-    client: t.Any = sessions.store.client
+    client: t.Any = sessions.store.transport.client
 
     def visit(times: int) -> None:
         bodies = [visitor.get(app).body.decode() for _ in range(times)]

@@ -116,7 +116,7 @@ class Gateway:
 
 def busy_connections(sessions: SessionManager) -> int:
     """How many connections to Redis somebody has taken out of the pool."""
-    pool = sessions.store.client.connection_pool
+    pool = sessions.store.transport.client.connection_pool
     idle = [connection for connection in pool.pool.queue if connection]
     return len(pool._connections) - len(idle)
 

@@ -49,7 +49,7 @@ class Place(t.NamedTuple):
 
     @property
     def pool(self) -> t.Any:
-        client: t.Any = self.sessions.store.client
+        client: t.Any = self.sessions.store.transport.client
         return client.connection_pool
 
     def get(

@@ -366,7 +366,7 @@ def clusters(cluster_port: int) -> cabc.Iterator[cabc.Callable[..., t.Any]]:
 def test_client_of_a_cluster_is_used(clusters: cabc.Callable[..., t.Any]) -> None:
     client = clusters(protocol=2)
     manager = SessionManager(client, secret_key="key")
-    assert manager.store.client is client
+    assert manager.store.transport.client is client
     session = manager.open("")
     session["name"] = "value"
     cookie = manager.commit(session).cookie or ""
@@ -388,7 +388,7 @@ def test_client_of_a_cluster_is_held_to_the_same_rules(
 
 
 def pool_of(manager: SessionManager) -> t.Any:
-    client: t.Any = manager.store.client
+    client: t.Any = manager.store.transport.client
     return client.connection_pool
 
 

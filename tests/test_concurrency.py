@@ -201,8 +201,9 @@ def test_gunicorns_workers_share_no_connection_with_the_arbiter_or_each_other(
     with (tmp_path / "gunicorn.conf.py").open("a") as configuration:
         configuration.write(
             "def when_ready(arbiter):\n"
-            "    connection = sessions.store.client.execute_command('CLIENT', 'ID')\n"
-            "    sessions.store.client.rpush('test:arbiter', connection)\n"
+            "    client = sessions.store.transport.client\n"
+            "    connection = client.execute_command('CLIENT', 'ID')\n"
+            "    client.rpush('test:arbiter', connection)\n"
         )
     options = ["--worker-class", worker, "--workers", "3", "--preload"]
     with gunicorn(tmp_path, server, *options) as port:

@@ -280,7 +280,7 @@ def test_unusable_fallback_is_refused(fallback: t.Any) -> None:
 
 def test_secret_key_is_in_no_message_and_no_repr() -> None:
     manager = SessionManager(secret_key="hush", secret_key_fallbacks=["hush-hush"])
-    for shown in (manager, manager.config, manager.cookie, manager._site):
+    for shown in (manager, manager.config, manager.cookie):
         assert "hush" not in repr(shown)
 
 
@@ -288,5 +288,5 @@ def test_secret_key_of_any_bytes_in_the_environment_works() -> None:
     # What os.environ holds for a variable that is not UTF-8.
     key = b"\xff\xfe key".decode("utf-8", "surrogateescape")
     cookie = SessionCookie(SessionConfig(), key)
-    header = cookie.write("sid", 1, False, secure=False, max_age=None)
+    header = cookie.write("sid", 1, False, 1, secure=False, max_age=None)
     assert cookie.read(header.partition(";")[0])

@@ -29,6 +29,7 @@ MakeManager = cabc.Callable[..., SessionManager]
 SID = Record.fresh(0).sid
 OTHER_SID = Record.fresh(0).sid
 CREATED = 1_799_999_000_123
+DRAWN = 1_799_999_500_456
 
 #: RFC 6265, section 4.1.1.
 COOKIE_OCTETS = {chr(code) for code in range(0x21, 0x7F) if chr(code) not in '",;\\'}
@@ -47,7 +48,7 @@ def make_cookie(
 
 def sign(cookie: SessionCookie, sid: str = SID, permanent: bool = False) -> str:
     """The value of a genuine cookie."""
-    header = cookie.write(sid, CREATED, permanent, secure=False, max_age=None)
+    header = cookie.write(sid, CREATED, permanent, DRAWN, secure=False, max_age=None)
     return header.partition(";")[0].partition("=")[2]
 
 
@@ -69,7 +70,7 @@ def test_written_cookie_reads_back(clock: Clock) -> None:
     clock.move(0.75)
     for permanent in (True, False):
         [ticket] = cookie.read(f"session={sign(cookie, permanent=permanent)}") or []
-        assert ticket == (SID, CREATED, permanent, int(clock.time))
+        assert ticket == (SID, CREATED, permanent, DRAWN, int(clock.time))
 
 
 def test_signature_is_an_hmac_sha256_that_itsdangerous_verifies(clock: Clock) -> None:
@@ -77,7 +78,7 @@ def test_signature_is_an_hmac_sha256_that_itsdangerous_verifies(clock: Clock) ->
     key = hmac.digest(b"secret", b"wsgi-redis-session cookie", "sha256")
     signer = TimestampSigner(key, key_derivation="none", digest_method=hashlib.sha256)
     payload, issued = signer.unsign(value, return_timestamp=True)
-    assert payload.decode() == f"{SID}.{CREATED:x}.s"
+    assert payload.decode() == f"{SID}.{CREATED:x}.s.{DRAWN:x}"
     assert issued.timestamp() == clock.time
     signed, _, signature = value.rpartition(".")
     assert base64.urlsafe_b64decode(f"{signature}=") == hmac.digest(
@@ -108,7 +109,7 @@ def test_every_missing_or_added_character_is_rejected() -> None:
 
 
 def test_signature_for_another_purpose_is_rejected() -> None:
-    value = TimestampSigner("secret").sign(f"{SID}.{CREATED:x}.s").decode()
+    value = TimestampSigner("secret").sign(f"{SID}.{CREATED:x}.s.{DRAWN:x}").decode()
     assert read(make_cookie("secret"), value) is None
 
 
@@ -181,7 +182,16 @@ def test_several_cookies_of_one_session_are_one(clock: Clock) -> None:
         values.append(sign(cookie, permanent=permanent))
         clock.move(1)
     [ticket] = cookie.read("; ".join(f"session={value}" for value in values)) or []
-    assert ticket == (SID, CREATED, True, clock.time - 1)
+    assert ticket == (SID, CREATED, True, DRAWN, clock.time - 1)
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\x0b", "\x0c", "\x1f", "\u2003", "\x85"])
+def test_white_space_that_is_none_in_a_cookie_makes_another_name(space: str) -> None:
+    cookie = make_cookie(cookie_name="__Host-session", cookie_secure=True)
+    header = f"{space}__Host-session={sign(cookie)}"
+    assert cookie.read(header) == []
+    assert cookie.read(f"a=b;{header}") == []
+    assert cookie.read(f"a=b; \t__Host-session={sign(cookie)}\t")
 
 
 def test_genuine_cookie_among_garbage_wins() -> None:
@@ -297,14 +307,14 @@ def test_genuine_cookie_costs_one_command(
 
 
 def test_default_attributes() -> None:
-    header = make_cookie().write(SID, CREATED, False, secure=False, max_age=None)
+    header = make_cookie().write(SID, CREATED, False, DRAWN, secure=False, max_age=None)
     assert attributes(header) == {"HttpOnly": "", "Path": "/", "SameSite": "Lax"}
 
 
 def test_secure_follows_the_request() -> None:
     cookie = make_cookie()
     for write in (
-        lambda **on: cookie.write(SID, 1, False, max_age=None, **on),
+        lambda **on: cookie.write(SID, 1, False, DRAWN, max_age=None, **on),
         cookie.clear,
     ):
         assert "Secure" in attributes(write(secure=True))
@@ -355,7 +365,7 @@ def test_clearing_names_the_same_cookie(
 ) -> None:
     cookie = make_cookie(**options)
     request = {"secure": https, "script_name": "/mounted"}
-    given = cookie.write(SID, CREATED, False, max_age=max_age, **request)
+    given = cookie.write(SID, CREATED, False, DRAWN, max_age=max_age, **request)
     cleared = cookie.clear(**request)
     assert given.partition("=")[0] == cleared.partition("=")[0]
     lasting = {"Max-Age", "Expires"}
@@ -381,6 +391,10 @@ def test_clearing_names_the_same_cookie(
         ("/100%", "/100%25"),
         ("/a;Domain=evil.test", "/a%3BDomain=evil.test"),
         ("/a\r\nSet-Cookie: b=c", "/a%0D%0ASet-Cookie:%20b=c"),
+        # What must not be taken for something else that is filled in.
+        ("/-value-/-path-/-expires-", "/-value-/-path-/-expires-"),
+        # Browsers would ignore it, and take the path of the page instead.
+        ("/" + "a" * 1024, "/"),
     ],
 )
 def test_path_of_the_cookie_is_where_the_application_is_mounted(
@@ -400,7 +414,7 @@ def test_each_attribute_is_as_configured() -> None:
         cookie_samesite="none",
         cookie_partitioned=True,
     )
-    header = cookie.write(SID, CREATED, False, secure=False, max_age=60.9)
+    header = cookie.write(SID, CREATED, False, DRAWN, secure=False, max_age=60.9)
     assert header.startswith(f"id={SID}.")
     assert attributes(header) == {
         "Domain": "example.com",
@@ -422,14 +436,14 @@ def test_cleared_cookie_is_empty_and_over() -> None:
 
 
 def test_cookie_of_a_browser_session_has_no_max_age() -> None:
-    header = make_cookie().write(SID, CREATED, False, secure=False, max_age=None)
+    header = make_cookie().write(SID, CREATED, False, DRAWN, secure=False, max_age=None)
     assert not {"Max-Age", "Expires"} & set(attributes(header))
 
 
 @pytest.mark.parametrize("days", [400, 400.5, 36_500])
 def test_max_age_is_at_most_400_days(clock: Clock, days: float) -> None:
     cookie = make_cookie(clock=clock)
-    header = cookie.write(SID, CREATED, True, secure=False, max_age=days * 86400)
+    header = cookie.write(SID, CREATED, True, DRAWN, secure=False, max_age=days * 86400)
     assert attributes(header)["Max-Age"] == "34560000"
     assert attributes(header)["Expires"] == "Sat, 19 Feb 2028 08:00:00 GMT"
 
@@ -437,7 +451,7 @@ def test_max_age_is_at_most_400_days(clock: Clock, days: float) -> None:
 def test_cookie_is_small_and_of_cookie_octets(clock: Clock) -> None:
     clock.time = 1e11  # the year 5138
     cookie = make_cookie(cookie_name="n" * 256, clock=clock)
-    header = cookie.write(SID, 100 * CREATED, True, secure=True, max_age=1e9)
+    header = cookie.write(SID, 100 * CREATED, True, DRAWN, secure=True, max_age=1e9)
     pair = header.partition(";")[0]
     assert len(pair) <= 4096
     value = pair.partition("=")[2]
@@ -446,8 +460,10 @@ def test_cookie_is_small_and_of_cookie_octets(clock: Clock) -> None:
 
 
 def test_cookie_tells_nothing_but_the_session_id_and_its_times(clock: Clock) -> None:
-    sid, created, kind, issued, signature = sign(make_cookie(clock=clock)).split(".")
+    parts = sign(make_cookie(clock=clock)).split(".")
+    sid, created, kind, drawn, issued, signature = parts
     assert (sid, int(created, 16), kind) == (SID, CREATED, "s")
+    assert int(drawn, 16) == DRAWN
     assert int.from_bytes(base64.urlsafe_b64decode(f"{issued}==")) == clock.time
     assert len(signature) == 43
 
@@ -471,7 +487,7 @@ def test_session_ids_have_no_constant_bit() -> None:
 
 def test_renamed_session_has_a_session_id_of_its_own() -> None:
     record = Record.fresh(0)
-    renamed = {record.renamed().sid for _ in range(1000)}
+    renamed = {record.renamed(0).sid for _ in range(1000)}
     assert len(renamed) == 1000
     assert record.sid not in renamed
     assert {len(sid) for sid in renamed} == {43}
@@ -479,11 +495,30 @@ def test_renamed_session_has_a_session_id_of_its_own() -> None:
 
 def test_session_id_is_in_no_repr() -> None:
     sid = "secret-sid"
-    record = Record(sid, digests(sid), 0, packed={"name": b"secret-value"})
+    packed = {"name": b"secret-value"}
+    record = Record(sid, *digests(sid), 0, 0, b"device", packed=packed)
     assert "secret" not in repr(record)
+    (ticket,) = make_cookie().read(f"session={sign(make_cookie(), sid)}") or []
+    assert ticket.sid == sid
+    assert "secret" not in repr(ticket)
+
+
+def test_cookie_that_an_earlier_version_has_signed_is_rejected() -> None:
+    cookie = make_cookie()
+    value = sign(cookie)
+    signer = TimestampSigner(
+        hmac.digest(b"secret", b"wsgi-redis-session cookie", "sha256"),
+        key_derivation="none",
+        digest_method=hashlib.sha256,
+    )
+    assert read(cookie, value) == [SID]
+    assert signer.unsign(value)
+    sid, created, kind, *_ = value.split(".")
+    earlier = signer.sign(f"{sid}.{created}.{kind}").decode()
+    assert read(cookie, earlier) is None
 
 
 def test_cookie_longer_than_any_of_ours_is_rejected() -> None:
     cookie = make_cookie()
-    assert read(cookie, sign(cookie, "s" * 100)) == ["s" * 100]
+    assert read(cookie, sign(cookie, "s" * 90)) == ["s" * 90]
     assert read(cookie, sign(cookie, "s" * 200)) is None

@@ -462,7 +462,7 @@ def test_each_change_is_shown_with_key_time_size_and_names(
     assert "deep blue" not in shown[1]
 
 
-def test_login_shows_the_new_key_and_the_trace_of_the_old_one(
+def test_login_shows_the_new_key_and_the_tombstone_of_the_old_one(
     visitor: Client, shown: list[str]
 ) -> None:
     visitor.get("/")
@@ -470,14 +470,16 @@ def test_login_shows_the_new_key_and_the_trace_of_the_old_one(
     first, *lines = shown[-1].split("\n")
     assert first == "POST /login"
     assert sorted(line[:3] for line in lines) == ["  *", "  +"]
-    assert sum("a trace" in line for line in lines) == 1
+    assert sum("a tombstone" in line for line in lines) == 1
     assert sum("visits, id_before_login, user" in line for line in lines) == 1
 
 
-def test_logout_shows_that_the_key_is_gone(visitor: Client, shown: list[str]) -> None:
+def test_logout_shows_the_tombstone(visitor: Client, shown: list[str]) -> None:
     visitor.get("/")
     send(visitor, "/logout")
-    assert re.fullmatch(r"POST /logout\n  - \S+  gone", shown[-1])
+    assert re.fullmatch(
+        r"POST /logout\n  \* \S+ +1 min +2 bytes  a tombstone: .*", shown[-1]
+    )
 
 
 def test_request_that_changed_nothing_is_not_shown(

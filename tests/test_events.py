@@ -58,7 +58,13 @@ def test_what_any_visitor_can_cause_fills_no_log_of_warnings(
         for r in caplog.records
         if r.levelno >= logging.WARNING
     }
-    assert loud == {"lost", "undecodable", "unavailable", "late"}
+    quiet = {"created", "destroyed", "regenerated", "rotated", "migrated"}
+    assert loud == {*NAMES} - quiet - {"rejected", "unknown"}
+
+
+def test_text_of_an_event_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    EventLog().emit("lost", None, "x" * 100_000)
+    assert len(caplog.messages[0]) < 600
 
 
 def test_observer_is_told_even_if_nothing_is_logged() -> None:

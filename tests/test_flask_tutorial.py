@@ -68,7 +68,7 @@ def make_app(
     yield make
     for app in made:
         if EXTENSION in app.extensions:
-            sessions_of(app).store.client.connection_pool.disconnect()
+            sessions_of(app).store.transport.client.connection_pool.disconnect()
         with app.app_context():
             app.extensions["sqlalchemy"].engine.dispose()
 

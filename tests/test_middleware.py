@@ -17,6 +17,7 @@ from wsgiref.validate import validator
 import pytest
 import redis
 from conftest import Clock
+from gateway import Answer
 from gateway import changing
 from gateway import Gateway
 from gateway import Headers
@@ -449,7 +450,7 @@ def test_login_while_streaming_is_refused_and_not_saved(
 def test_logout_while_streaming_ends_the_session(site: Site, db: redis.Redis) -> None:
     site.login()
     site.get(streaming(lambda session: session.destroy()))
-    assert db.keys() == []
+    assert list(map(db.get, db.keys())) == [b"\0e"]
     assert site.data() == {}
 
 
@@ -1109,7 +1110,7 @@ def test_page_that_does_not_look_at_the_session_works_without_redis(
 def test_page_that_looks_at_the_session_is_unavailable_without_redis(
     make_manager: MakeManager, own_server: LocalServer
 ) -> None:
-    site = Site(make_manager(own_server.url))
+    site = Site(make_manager(own_server.url, answer_unavailable=False))
     site.login()
     with away(own_server):
         with pytest.raises(SessionUnavailable) as caught:
@@ -1117,6 +1118,90 @@ def test_page_that_looks_at_the_session_is_unavailable_without_redis(
         assert isinstance(caught.value, ServiceUnavailable)
         assert isinstance(caught.value.__cause__, redis.ConnectionError)
     assert site.pool_is_idle()
+
+
+def assert_apology(answer: Answer) -> None:
+    assert answer.status.startswith("503 ")
+    assert answer.journal.count("start") == 1
+    assert answer.cookies == []
+    assert answer.all("vary") == ["Cookie"]
+    assert answer.all("cache-control") == ["no-store"]
+    assert b"Please try again in a moment." in answer.body
+    assert answer.all("content-length") == [str(len(answer.body))]
+
+
+def test_outage_that_the_application_lets_through_is_answered_and_logged(
+    make_manager: MakeManager,
+    own_server: LocalServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site = Site(make_manager(own_server.url))
+    site.login()
+    with away(own_server):
+        assert_apology(site.get(plain(lambda environ: [count(environ)])))
+    assert "503 Service Unavailable" in caplog.text
+    assert site.pool_is_idle()
+    assert site.data() == {"user": "ada"}
+
+
+@EVERY_SHAPE
+def test_outage_while_saving_is_answered_where_no_head_has_left(
+    make_manager: MakeManager, own_server: LocalServer, shape: Shape
+) -> None:
+    outage = contextlib.ExitStack()
+
+    def step(environ: Environ) -> bytes:
+        count(environ)
+        outage.enter_context(away(own_server))
+        return b"."
+
+    site = Site(make_manager(own_server.url))
+    site.login()
+    with outage:
+        assert_apology(site.get(shape(step)))
+    assert site.data() == {"user": "ada"}
+
+
+def test_body_of_a_response_that_is_answered_for_is_closed(
+    make_manager: MakeManager, own_server: LocalServer
+) -> None:
+    outage = contextlib.ExitStack()
+
+    def body(environ: Environ) -> Body:
+        return Body(
+            environ,
+            lambda: count(environ),
+            lambda: outage.enter_context(away(own_server)) and b"never sent",
+        )
+
+    site = Site(make_manager(own_server.url))
+    site.login()
+    with outage, away(own_server):
+        answer = site.get(plain(body))
+    assert_apology(answer)
+    assert answer.journal[-1] == "closed"
+
+
+def test_answer_to_a_head_request_has_no_body(
+    make_manager: MakeManager, own_server: LocalServer
+) -> None:
+    site = Site(make_manager(own_server.url))
+    with away(own_server):
+        environ = site.gateway.environ(REQUEST_METHOD="HEAD", HTTP_COOKIE="")
+        answer = site.get(changing(lambda session: session.update(a=1)), environ)
+    assert answer.status.startswith("503 ")
+    assert answer.body == b""
+
+
+def test_middleware_alone_may_leave_the_answer_to_others(
+    make_manager: MakeManager, own_server: LocalServer
+) -> None:
+    manager = make_manager(own_server.url)
+    app = changing(lambda session: session.update(a=1))
+    with away(own_server):
+        with pytest.raises(SessionUnavailable):
+            Gateway().get(SessionMiddleware(app, manager, answer_unavailable=False))
+        assert_apology(Gateway().get(SessionMiddleware(app, manager)))
 
 
 def unavailable_page(environ: Environ, start_response: t.Any) -> t.Any:
@@ -1151,7 +1236,7 @@ def test_redis_that_is_gone_before_the_first_byte_starts_no_response(
         outage.enter_context(away(own_server))
         return b"."
 
-    site = Site(make_manager(own_server.url))
+    site = Site(make_manager(own_server.url, answer_unavailable=False))
     site.login()
     with outage, pytest.raises(SessionUnavailable):
         site.get(shape(step))

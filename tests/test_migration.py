@@ -17,8 +17,11 @@ import ormsgpack
 import pytest
 import redis
 from itsdangerous import Signer
+from proxy import Proxy
+from visitors import commands
 from visitors import cookie_header
 from visitors import look
+from visitors import pass_time
 from visitors import Request
 
 from wsgi_redis_session import SessionEvent
@@ -62,7 +65,100 @@ def test_session_goes_on_under_a_new_sid_and_the_old_key_is_deleted(
     renewed = cookie_header(set_cookie)
     assert sid not in renewed
     assert look(manager, renewed) == {"_user_id": "42", "cart": [1, 2]}
-    assert look(manager, f"session={sid}") == {}
+
+
+def test_old_cookie_leads_to_the_adopted_session_as_long_as_that_lives(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = leave(db)
+    lost = Request(manager, header)  # the answer never arrived
+    lost.commit()
+    pass_time(db, 7 * 86400)
+    request = Request(manager, header)
+    assert request.session["_user_id"] == "42"
+    renewed = cookie_header(request.commit())
+    assert Request(manager, renewed).session.sid == request.session.sid
+    logout = Request(manager, renewed)
+    logout.session.destroy()
+    logout.commit()
+    assert look(manager, header) == look(manager, renewed) == {}
+
+
+def test_adoption_that_was_broken_off_brings_nothing_back_after_a_logout(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = leave(db)
+    contents = db.get(f"session:{SID}")
+    Request(manager, header).commit()
+    db.set(f"session:{SID}", contents)  # as if it had not been deleted any more
+    logout = Request(manager, header)
+    assert logout.session["_user_id"] == "42"
+    assert not db.exists(f"session:{SID}")
+    logout.session.destroy()
+    logout.commit()
+    assert look(manager, header) == {}
+
+
+def test_lost_reply_to_the_deletion_loses_nothing(
+    make_manager: MakeManager, server: LocalServer, db: redis.Redis
+) -> None:
+    header = leave(db)
+    with Proxy(server.socket) as proxy:
+        manager = make_manager(proxy.url, migrate_from="flask-session")
+        request = Request(manager, header)
+        proxy.lose_replies("DEL")
+        renewed = cookie_header(request.commit())
+        assert look(manager, renewed) == {"_user_id": "42", "cart": [1, 2]}
+
+
+def test_login_at_the_first_request_shuts_the_old_cookie_out(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(migrate_from="flask-session", user_key="_user_id")
+    db.set(f"session:{SID}", ormsgpack.packb({"cart": [1], "_permanent": True}))
+    header = f"session={SID}"
+    login, late = Request(manager, header), Request(manager, header)
+    login.session["_user_id"] = "1"
+    logged_in = cookie_header(login.commit())
+    assert look(manager, logged_in) == {"cart": [1], "_user_id": "1"}
+    assert look(manager, header) == {"cart": [1]}
+    late.session["x"] = 1
+    assert late.commit() is None
+    assert look(manager, logged_in) == {"cart": [1], "_user_id": "1"}
+
+
+def test_login_in_a_request_that_comes_second_renews_the_session(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(migrate_from="flask-session", user_key="_user_id")
+    db.set(f"session:{SID}", ormsgpack.packb({"cart": [1]}))
+    first, login = (Request(manager, f"session={SID}") for _ in "12")
+    adopted = cookie_header(first.commit())
+    login.session["_user_id"] = "1"
+    logged_in = cookie_header(login.commit())
+    assert adopted != logged_in
+    assert look(manager, logged_in) == {"cart": [1], "_user_id": "1"}
+    assert "_user_id" not in look(manager, adopted)
+    assert "_user_id" not in look(manager, f"session={SID}")
+
+
+def test_only_a_few_cookies_are_looked_up(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    header = "; ".join(f"session={'x' * 20}{number}" for number in range(300))
+    assert commands(db, lambda: look(manager, header)) == {"get": 8}
+
+
+def test_cookie_that_nobody_signed_can_be_refused(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(
+        secret_key="old", migrate_from="flask-session", migrate_signed=True
+    )
+    leave(db)
+    assert look(manager, f"session={SID}") == {}
+    signed = Signer("old", salt="flask-session", key_derivation="hmac").sign(SID)
+    assert look(manager, f"session={signed.decode()}")["_user_id"] == "42"
 
 
 def test_signed_session_id_is_read_with_any_secret(
@@ -128,7 +224,8 @@ def test_two_first_requests_at_once_end_in_one_session_with_both_changes(
     one.session["one"] = 1
     two.session["two"] = 2
     renewed = cookie_header(one.commit())
-    assert two.commit() is None
+    # Each of them has come with the old cookie, and takes a new one home.
+    assert cookie_header(two.commit()).startswith(renewed[:50])
     two.session["later"] = True
     manager.commit(two.session, headers_sent=True)
     expected = {"_user_id": "42", "cart": [1, 2], "one": 1, "two": 2, "later": True}
@@ -143,7 +240,7 @@ def test_reader_that_comes_second_changes_nothing(
     one, two = Request(manager, header), Request(manager, header)
     assert two.session["cart"] == [1, 2]
     renewed = cookie_header(one.commit())
-    assert two.commit() is None
+    assert cookie_header(two.commit()).startswith(renewed[:50])
     assert manager.commit(two.session, headers_sent=True).cookie is None
     assert look(manager, renewed) == {"_user_id": "42", "cart": [1, 2]}
 
@@ -175,7 +272,9 @@ def test_logout_at_the_first_request_deletes_the_old_key(
         set_cookie = request.commit()
         assert set_cookie is not None
         assert "Max-Age=0" in set_cookie
-        assert db.keys() == []
+        assert not db.exists(f"session:{SID}")
+        assert look(manager, f"session={SID}") == {}
+        db.flushall()
 
 
 def test_session_id_of_ours_is_no_foreign_session_id(

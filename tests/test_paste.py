@@ -143,7 +143,7 @@ def visits(app: App, times: int = 3) -> list[str]:
 
 @contextlib.contextmanager
 def closing(app: SessionMiddleware) -> cabc.Iterator[SessionMiddleware]:
-    with contextlib.closing(app.sessions.store.client.connection_pool):
+    with contextlib.closing(app.sessions.store.transport.client.connection_pool):
         yield app
 
 

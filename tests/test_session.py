@@ -21,10 +21,15 @@ from markupsafe import Markup
 from wsgi_redis_session import HeadersAlreadySent
 from wsgi_redis_session import NotSerializable
 from wsgi_redis_session import Session
-from wsgi_redis_session.record import Changes
+from wsgi_redis_session import SessionClosed
+from wsgi_redis_session.changes import Changes
+from wsgi_redis_session.draft import Draft
+from wsgi_redis_session.draft import Stage
 from wsgi_redis_session.record import digest
 from wsgi_redis_session.record import Record
+from wsgi_redis_session.record import State
 from wsgi_redis_session.serializer import MessagePackSerializer
+from wsgi_redis_session.serializer import Serializer
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 
@@ -51,15 +56,21 @@ class CountingSerializer(MessagePackSerializer):
 class Shelf:
     """A source of one session, which says what it was asked."""
 
-    def __init__(self, record: Record | None) -> None:
+    def __init__(self, record: Record | None, serializer: Serializer) -> None:
         self.record = record
+        self.serializer = serializer
+        self.stage = Stage.OPEN
+        self.draft: Draft | None = None
         self.loads = 0
         self.unreadable: list[Record] = []
         self.refused: list[str] = []
 
-    def load(self) -> Record:
+    def load(self) -> Draft:
         self.loads += 1
-        return self.record or self.fresh()
+        state = State.NEW if self.record is None else State.LIVE
+        base = self.record or self.fresh()
+        self.draft = Draft(base, state, self.serializer, self)
+        return self.draft
 
     def fresh(self) -> Record:
         return Record.fresh(CREATED)
@@ -90,22 +101,28 @@ class Visitor:
         packed = {name: pack(value) for name, value in (values or {}).items()}
         packed.update((name, b"\xc1") for name in unreadable)
         self.record = stored(packed, permanent=permanent) if packed else None
-        self.shelf = Shelf(self.record)
         self.serializer = CountingSerializer()
-        self.session = Session(self.shelf, self.serializer)
+        self.shelf = Shelf(self.record, self.serializer)
+        self.session = Session(self.shelf)
+
+    @property
+    def draft(self) -> Draft:
+        """What was loaded, now if it was not before."""
+        if self.shelf.draft is None:
+            len(self.session)
+        assert self.shelf.draft is not None
+        return self.shelf.draft
 
     def changes(self) -> tuple[list[str], list[str]]:
         """The names that are to be saved, and those that are to be removed."""
-        changes = self.session._changes()
+        changes = self.draft.changes()
         return changes.changed, changes.removed
 
     def save(self) -> None:
-        """As the manager does."""
-        changes = self.session._changes()
-        record = t.cast(Record, self.session._record)
-        ours = record.revised(changes.packed, self.session.permanent)
-        self.session._saved(ours, changes)
-        self.session._looked = False
+        """As a commit does."""
+        changes = self.draft.changes()
+        ours = self.draft.base.revised(changes.packed, self.session.permanent)
+        self.draft.settle(ours, changes)
 
 
 def test_nothing_is_loaded_before_the_application_looks() -> None:
@@ -180,7 +197,7 @@ def test_value_is_unpacked_once() -> None:
 def test_error_while_loading_is_raised_at_the_first_look_and_the_next() -> None:
     visitor = Visitor({"name": "value"})
 
-    def fail() -> Record:
+    def fail() -> Draft:
         raise ZeroDivisionError
 
     visitor.shelf.load = fail  # type: ignore[method-assign]
@@ -304,7 +321,7 @@ def test_clear_removes_every_name() -> None:
     assert visitor.session == {}
     assert not visitor.session
     assert visitor.changes() == ([], ["a", "b"])
-    assert visitor.session._ended is None
+    assert visitor.draft.ended is None
 
 
 def test_setdefault_sets_only_what_is_missing() -> None:
@@ -478,16 +495,16 @@ def test_mutation_after_a_save_is_a_change() -> None:
     visitor.save()
     assert visitor.changes() == ([], [])
     value.append(2)
-    assert not visitor.session._is_settled()
+    assert not visitor.draft.is_untouched
     assert visitor.changes() == (["name"], [])
 
 
 def test_session_with_nothing_handed_out_is_settled_after_a_save() -> None:
     visitor = Visitor({"a": [1]})
     visitor.session["b"] = 1
-    assert not visitor.session._is_settled()
+    assert not visitor.draft.is_untouched
     visitor.save()
-    assert visitor.session._is_settled()
+    assert visitor.draft.is_untouched
 
 
 def test_setting_an_equal_value_is_no_change() -> None:
@@ -627,7 +644,7 @@ def test_regenerate_records_the_wish_and_keeps_the_values() -> None:
     visitor.session.regenerate()
     assert visitor.session == {"a": 1}
     assert visitor.session.modified
-    assert visitor.session._renewed
+    assert visitor.draft.wants_new_sid
     assert visitor.session.sid == sid
 
 
@@ -641,7 +658,7 @@ def test_destroy_empties_the_session_and_gives_it_another_id() -> None:
     assert not visitor.session.permanent
     assert visitor.session.modified
     assert visitor.session.sid != sid
-    assert visitor.session._ended is visitor.record
+    assert visitor.draft.ended is visitor.record
 
 
 def test_what_is_set_after_destroy_goes_into_a_new_session() -> None:
@@ -651,7 +668,7 @@ def test_what_is_set_after_destroy_goes_into_a_new_session() -> None:
     visitor.session["b"] = 2
     assert visitor.session == {"b": 2}
     assert visitor.changes() == (["b"], [])
-    assert visitor.session._ended is visitor.record
+    assert visitor.draft.ended is visitor.record
 
 
 def test_session_that_is_destroyed_twice_ends_the_stored_one() -> None:
@@ -660,7 +677,7 @@ def test_session_that_is_destroyed_twice_ends_the_stored_one() -> None:
     visitor.session["b"] = 2
     visitor.session.destroy()
     assert visitor.session == {}
-    assert visitor.session._ended is visitor.record
+    assert visitor.draft.ended is visitor.record
 
 
 def test_destroy_forgets_an_earlier_wish() -> None:
@@ -669,7 +686,7 @@ def test_destroy_forgets_an_earlier_wish() -> None:
     visitor.session.modified = False
     visitor.session.destroy()
     assert visitor.session.modified
-    assert not visitor.session._renewed
+    assert not visitor.draft.wants_new_sid
 
 
 def test_new_session_that_is_destroyed_is_not_modified() -> None:
@@ -682,7 +699,7 @@ def test_new_session_that_is_destroyed_is_not_modified() -> None:
 
 def test_stored_session_may_change_after_the_headers() -> None:
     visitor = Visitor({"a": 1}, permanent=True)
-    visitor.session._seal()
+    visitor.shelf.stage = Stage.STREAMING
     visitor.session["b"] = 2
     visitor.session.permanent = True
     assert visitor.changes() == (["b"], [])
@@ -701,7 +718,7 @@ def test_what_needs_a_cookie_is_refused_after_the_headers(
     change: cabc.Callable[[Session], object],
 ) -> None:
     visitor = Visitor({"a": 1})
-    visitor.session._seal()
+    visitor.shelf.stage = Stage.STREAMING
     with pytest.raises(HeadersAlreadySent):
         change(visitor.session)
     assert len(visitor.shelf.refused) == 1
@@ -709,7 +726,7 @@ def test_what_needs_a_cookie_is_refused_after_the_headers(
 
 def test_new_session_is_refused_after_the_headers_naming_the_name() -> None:
     visitor = Visitor()
-    visitor.session._seal()
+    visitor.shelf.stage = Stage.STREAMING
     assert visitor.session.get("a") is None
     with pytest.raises(HeadersAlreadySent, match="'a' in a new session"):
         visitor.session["a"] = 1
@@ -718,10 +735,80 @@ def test_new_session_is_refused_after_the_headers_naming_the_name() -> None:
 
 def test_stored_session_may_end_after_the_headers() -> None:
     visitor = Visitor({"a": 1})
-    visitor.session._seal()
+    visitor.shelf.stage = Stage.STREAMING
     visitor.session.destroy()
     assert visitor.session == {}
     assert visitor.shelf.refused == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda session: session.update(b=2),
+        lambda session: session.pop("a"),
+        lambda session: session.clear(),
+        lambda session: session.regenerate(),
+        lambda session: session.destroy(),
+        lambda session: setattr(session, "permanent", True),
+        lambda session: setattr(session, "modified", True),
+    ],
+)
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_change_after_the_request_is_over_is_an_error(
+    change: cabc.Callable[[Session], object], is_loaded: bool
+) -> None:
+    visitor = Visitor({"a": 1})
+    if is_loaded:
+        assert visitor.session["a"] == 1
+    visitor.shelf.stage = Stage.OVER
+    with pytest.raises(SessionClosed, match="request of this session is over"):
+        change(visitor.session)
+    assert visitor.session == {"a": 1}
+    assert visitor.changes() == ([], [])
+
+
+def test_change_after_the_application_failed_is_no_error() -> None:
+    visitor = Visitor({"a": 1})
+    visitor.shelf.stage = Stage.FAILED
+    visitor.session["b"] = 2
+    visitor.session.regenerate()
+    visitor.session.destroy()
+
+
+@pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
+def test_copy_is_independent(make_copy: cabc.Callable[[Session], t.Any]) -> None:
+    visitor = Visitor({"a": 1, "b": [1]})
+    copied = make_copy(visitor.session)
+    assert type(copied) is dict
+    assert copied == {"a": 1, "b": [1]}
+    copied["c"] = 1
+    del copied["a"]
+    assert visitor.session == {"a": 1, "b": [1]}
+    assert visitor.changes() == ([], [])
+
+
+def test_deep_copy_shares_no_value() -> None:
+    visitor = Visitor({"b": [1]})
+    copy.deepcopy(visitor.session)["b"].append(2)
+    assert visitor.changes() == ([], [])
+
+
+def test_value_that_can_be_read_but_not_stored_is_no_change() -> None:
+    nested: list[t.Any] = []
+    for _ in range(500):
+        nested = [nested]
+    visitor = Visitor({"a": 1})
+    deep = b"\x91" * 500 + b"\x90"
+    visitor.draft.settle(
+        visitor.draft.base.revised({"a": b"\x01", "deep": deep}, False),
+        visitor.draft.changes(),
+    )
+    assert visitor.session["deep"] == nested
+    visitor.session["a"] = 2
+    assert visitor.changes() == (["a"], [])
+    visitor.session["deep"][0].append(1)
+    with pytest.raises(NotSerializable):
+        visitor.changes()
 
 
 READS: dict[str, cabc.Callable[[Session], object]] = {

@@ -199,7 +199,7 @@ def test_sessions_are_kept_where_the_environment_says(
     header = store(manager, user="ada")
     assert len(db.keys("app:*")) == 1
     assert look(manager, header) == {"user": "ada"}
-    manager.store.client.connection_pool.disconnect()
+    manager.store.transport.client.connection_pool.disconnect()
 
 
 @pytest.mark.parametrize("url", ["", "localhost", "http://u:pa55@h/", "redis://h:x/0"])
@@ -222,7 +222,7 @@ def test_secret_key_is_taken_to_the_letter(
     header = store(make_manager(secret_key=key), user="ada")
     manager = SessionManager.from_env({"SECRET_KEY": key, "SESSION_REDIS": server.url})
     assert look(manager, header) == {"user": "ada"}
-    manager.store.client.connection_pool.disconnect()
+    manager.store.transport.client.connection_pool.disconnect()
 
 
 @pytest.mark.parametrize("text", ["older,oldest", " older , oldest, ", "oldest,older"])
@@ -234,7 +234,7 @@ def test_fallbacks_are_accepted_and_the_secret_key_signs(
         header = store(make_manager(secret_key=key), key=key)
         assert look(manager, header) == {"key": key}
     assert look(make_manager(secret_key=SECRET_KEY), store(manager, a=1)) == {"a": 1}
-    manager.store.client.connection_pool.disconnect()
+    manager.store.transport.client.connection_pool.disconnect()
 
 
 @pytest.mark.parametrize("text", ["", " ", ","])

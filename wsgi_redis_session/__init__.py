@@ -5,6 +5,7 @@ from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import HeadersAlreadySent
 from .errors import NotSerializable
+from .errors import SessionClosed
 from .errors import SessionError
 from .errors import SessionTooLarge
 from .errors import SessionUnavailable
@@ -20,6 +21,7 @@ __all__ = [
     "HeadersAlreadySent",
     "NotSerializable",
     "Session",
+    "SessionClosed",
     "SessionConfig",
     "SessionError",
     "SessionEvent",

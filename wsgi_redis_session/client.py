@@ -20,7 +20,7 @@ from redis.retry import Retry
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .events import logger
-from .store import Client
+from .transport import Client
 
 #: Valkey's schemes mean the same protocol under another name.
 _SCHEMES = {

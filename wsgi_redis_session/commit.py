@@ -1,350 +1,349 @@
-"""What becomes of a session at the end of a request, before the browser knows."""
+"""Does what a request wants with its session, before the browser knows.
+
+What is to be done says :func:`~wsgi_redis_session.step.next_step`. Each step either
+has an outcome, or teaches the commit something that the next step depends on.
+"""
 
 from __future__ import annotations
 
 import typing as t
 
-from .config import MISSING
-from .config import OnConflict
+from .deadline import Deadline
+from .draft import Draft
 from .errors import SessionTooLarge
 from .errors import SessionUnavailable
 from .events import EventName
 from .lifetimes import Expiry
-from .record import Changes
+from .lifetimes import MOVED_TTL
+from .lifetimes import RENEWED_TTL
+from .outcome import Outcome
+from .outcome import UNCHANGED
 from .record import digest
 from .record import Record
 from .record import shortened
-from .session import Session
-from .store import Gone
-from .store import Moved
+from .record import State
+from .record import Tombstone
+from .step import next_step
+from .step import Sight
+from .step import Step
+from .step import UserChange
+from .step import Wish
+from .store import Conflict
 from .store import Saved
-from .visit import Visit
+from .store import TooLarge
+from .version import Version
 
-#: How often a session is followed to its successor, or a conflict resolved anew,
-#: before the contention counts as an outage.
-_ATTEMPTS = 32
+if t.TYPE_CHECKING:
+    from .exchange import Exchange
 
-
-class Outcome(t.NamedTuple):
-    """What the response has to tell the browser."""
-
-    #: The ``Set-Cookie`` value, or ``None`` where the browser's cookie stands.
-    cookie: str | None = None
-    #: The same cookie is only to live longer: a response that is meant for shared
-    #: caches may go without it.
-    renewal: bool = False
-
-
-#: The browser's cookie stands.
-UNCHANGED = Outcome()
+#: How long other requests may keep one from saving or renewing its session, in seconds.
+_PATIENCE = 5.0
 
 
 class Commit:
-    """One commit of one session that was looked at."""
+    """One commit of a session that was looked at."""
 
     def __init__(
-        self,
-        session: Session,
-        record: Record,
-        visit: Visit,
-        *,
-        secure: bool,
-        headers_sent: bool,
+        self, exchange: Exchange, draft: Draft, *, is_late: bool, may_rotate: bool
     ) -> None:
-        self.session = session
-        self.visit = visit
-        self.site = visit.site
-        self.secure = secure
-        self.headers_sent = headers_sent
-        self.changes = session._changes()
-        # What was loaded: what all changes are measured against.
-        self.record = record
-        key = self.site.config.user_key
-        self.is_user_changed = key is not None and (
-            self.changes.packed.get(key) != record.packed.get(key)
+        parts = exchange.parts
+        self._exchange = exchange
+        self._parts = parts
+        self._draft = draft
+        version = self._version = Version(draft, parts.config)
+        changes = version.changes
+        self._wish = Wish(
+            ends=draft.ended is not None,
+            user=parts.user_key.change(draft, draft.base.packed, changes.packed),
+            renews=draft.wants_new_sid,
+            saves=version.is_changed,
+            is_empty=not changes.packed,
+            may_be_login=parts.user_key.name is None and draft.may_be_login,
+            rotates=may_rotate and exchange.is_rotation_due,
+            adopts=exchange.predecessor is not None and draft.state is State.LIVE,
+            is_late=is_late,
         )
+        self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
+        #: What stands in the place of the session, once that is known.
+        self._tombstone = exchange.tombstone
+        #: A new session that is stored, and whose session id nobody knows yet.
+        self._successor: Record | None = None
+        self._deadline = Deadline(_PATIENCE)
+        self._attempts = 0
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
         try:
-            return self._apply()
+            return self._run()
         except SessionUnavailable as failure:
-            if self.visit.failure is None:
+            if self._exchange.failure is None:
                 reason = str(failure.__cause__ or failure)
-                self._emit("unavailable", self.record, reason)
-            # A logout or a login that did not happen is never reported as one.
-            is_vital = (
-                self.session._ended or self.session._renewed or self.is_user_changed
-            )
-            if is_vital or self.site.config.on_unavailable == "raise":
+                self._emit("unavailable", self._draft.base, reason)
+            if not self._may_be_lost:
                 raise
             return self._lose("Redis is away")
 
-    def _apply(self) -> Outcome:
-        session, record = self.session, self.record
-        if self.visit.failure is not None and (session._ended or self._is_wanted()):
-            raise SessionUnavailable from self.visit.failure
-        if session._ended is not None:
-            return self._start_anew(session._ended)
-        if self.visit.gone:
-            return self._lose("it ended while the request ran")
-        if record.foreign_sid:
-            return self._migrate()
-        if not record.stored:
-            return self._create() if self.changes.packed else UNCHANGED
-        if self.is_user_changed and not self.changes.packed:
-            session.destroy()
-            return self._start_anew(record)
-        if session._renewed or self.is_user_changed:
-            return self._regenerate()
-        if self._is_wanted():
-            return self._save()
-        return self._keep()
+    @property
+    def _may_be_lost(self) -> bool:
+        """A login or a logout that did not happen is never reported as one."""
+        wish = self._wish
+        if wish.ends or wish.renews or wish.user is not UserChange.NONE:
+            return False
+        is_only_rotating = wish.rotates and not (wish.saves or wish.adopts)
+        return is_only_rotating or self._parts.config.on_unavailable == "anonymous"
 
-    def _is_wanted(self) -> bool:
-        """Whether there is anything to save."""
-        session = self.session
-        if session._forced is not None:
-            return session._forced
-        return (
-            bool(self.changes.changed or self.changes.removed or session._renewed)
-            or session._permanent != self.record.permanent
-        )
+    def _run(self) -> Outcome:
+        failure = self._exchange.failure
+        if failure is not None and (self._wish.ends or not self._wish.is_void):
+            raise SessionUnavailable from failure
+        while True:
+            outcome = self._take(next_step(self._wish, self._sight))
+            if outcome is not None:
+                break
+        if self._successor is not None:
+            self._parts.store.discard(self._successor)
+        return outcome
+
+    def _take(self, step: Step) -> Outcome | None:
+        """Take a step; ``None`` where the next one is to be asked for."""
+        match step:
+            case Step.KEEP:
+                return self._keep()
+            case Step.SAVE:
+                return self._save()
+            case Step.CREATE:
+                return self._create(self._version.whole())
+            case Step.PART:
+                frozen = self._tombstone.frozen if self._tombstone else None
+                now = self._parts.lifetimes.now()
+                return self._create(self._version.parted(frozen, now))
+            case Step.RENEW | Step.MOVE:
+                return self._renew(is_closing=step is Step.RENEW)
+            case Step.FOLLOW:
+                self._follow()
+            case Step.END:
+                return self._end()
+            case Step.DROP:
+                return self._lose("it ended or was renewed while the request ran")
+            case Step.ASK_AGE:
+                self._ask_age()
+            case Step.ASK_SUCCESSOR:
+                self._ask_successor()
+            case Step.REFUSE:
+                stored = self._draft.base.stored
+                change = "a new session id" if stored else "a new session"
+                self._exchange.refuse(self._draft.base, change)
+        return None
 
     def _keep(self) -> Outcome:
-        """Nothing to save; a cookie that is getting old is written again."""
-        if not self.visit.renew_cookie or self.headers_sent:
+        exchange, is_live = self._exchange, self._sight.state is State.LIVE
+        if self._wish.is_late or not (exchange.is_cookie_due and is_live):
             return UNCHANGED
-        return Outcome(self._cookie(self.record), renewal=True)
+        seen = self._version.seen
+        if seen is not self._draft.base:
+            self._draft.settle(seen, self._version.own)
+        return Outcome(exchange.write_cookie(seen), renewal=True)
 
-    def _start_anew(self, ended: Record) -> Outcome:
-        """End the session, and every other one that the browser named with it."""
-        sids = [ticket.sid for ticket in self.visit.tickets]
-        if ended.stored:
-            sids.append(ended.sid)
-        if ended.foreign_sid:
-            self.site.store.delete_foreign(self._foreign_key(ended))
-            sids.append(ended.foreign_sid)
-        for session_id in dict.fromkeys(map(digest, sids)):
-            self.site.store.delete(session_id)
-        self.visit.tickets.clear()
-        self.session._ended = None
-        if ended.stored:
-            self._emit("destroyed", ended)
-        if self.changes.packed and not self.record.stored:
-            return self._create()
-        is_known = self.visit.had_cookie or ended.stored
-        if not is_known or self.headers_sent:
-            return UNCHANGED
-        return self._without_cookie()
-
-    def _create(self) -> Outcome:
-        if self.headers_sent:
-            self.visit.refuse(self.record, "a new session")
-        ours = self._ours()
-        expiry = self._expiry(ours)
+    def _save(self) -> Outcome | None:
+        version = self._version
+        expiry = self._expiry(version.seen)
         if expiry is None:
             return self._lose("its lifetime is over")
-        ours = self._create_under_free_sid(ours, expiry)
-        self.session._saved(ours, self.changes)
-        self._emit("created", ours)
-        return Outcome(self._cookie(ours))
-
-    def _migrate(self) -> Outcome:
-        """Put a session of ours in the place of another library's, once."""
-        if self.headers_sent:
-            self.visit.refuse(self.record, "a session of another library")
-        session, record = self.session, self.record
-        if not self.changes.packed:
-            session.destroy()
-            return self._start_anew(record)
-        ours = self._ours()._replace(foreign_sid="")
-        expiry = self._expiry(ours)
-        if expiry is None:
-            return self._lose("its lifetime is over")
-        new = self._create_under_free_sid(ours, expiry)
-        is_late = not self.site.store.claim(record.foreign_sid, new)
-        if is_late:
-            # Go on in the one that another request has put there.
-            self.site.store.delete(new.id)
-            new = new._replace(packed=record.packed).renamed(record.foreign_sid)
-            self.record = session._record = new
-            return self._save() if self._is_wanted() else UNCHANGED
-        if not self.site.store.delete_foreign(self._foreign_key(record)):
-            self.site.store.delete(new.id)
-            return self._lose("it ended while the request ran")
-        session._saved(new, self.changes)
-        self._emit("migrated", new)
-        return Outcome(self._cookie(new))
-
-    def _foreign_key(self, record: Record) -> str:
-        return self.site.config.migrate_prefix + record.foreign_sid
-
-    def _save(self) -> Outcome:
-        base, ours, changes = self.record, self._ours(), self.changes
-        expiry = self._expiry(ours)
-        if expiry is None:
-            return self._lose("its lifetime is over")
-        successor = None
-        for _ in range(_ATTEMPTS):
-            result = self.site.store.save(
-                base,
-                ours,
-                changes,
-                expiry,
-                successor=successor,
-                detect_conflicts=self.site.config.on_conflict is not None,
-            )
-            if isinstance(result, Saved):
-                return self._saved(result, moved=successor is not None)
-            if isinstance(result, Gone):
-                return self._lose("it ended while the request ran")
-            if isinstance(result, Moved):
-                successor = result.successor
-            else:
-                changes = self._resolve(base, changes, result.theirs)
-                base = result.theirs
-                ours = base.revised(changes.packed, ours.permanent)
-        raise SessionUnavailable("too many requests write this session at once")
-
-    def _saved(self, result: Saved, *, moved: bool) -> Outcome:
-        record = result.record
-        is_new_cookie_due = (
-            self.visit.renew_cookie
-            or self.session._forced
-            or result.revived
-            or record.permanent != self.record.permanent
+        result = self._parts.store.save(
+            version.seen,
+            version.whole(),
+            version.changes,
+            expiry,
+            sets_kind=self._draft.sets_kind,
+            detect_conflicts=self._parts.config.on_conflict is not None,
         )
-        self.session._saved(record, self.changes)
-        # Who moved the session has given the browser its cookie.
-        if moved or self.headers_sent:
+        if isinstance(result, Saved):
+            return self._saved(result)
+        if isinstance(result, TooLarge):
+            raise SessionTooLarge(
+                f"With what others have stored meanwhile, the session would have "
+                f"{result.size} {result.unit}, more than max_{result.unit}="
+                f"{result.limit}, and was not saved."
+            )
+        if isinstance(result, Conflict):
+            self._meet(result.theirs)
+        else:
+            self._see(result)
+        return None
+
+    def _saved(self, result: Saved) -> Outcome:
+        exchange, record = self._exchange, result.record
+        is_of_another_kind = record.permanent != self._draft.base.permanent
+        self._draft.settle(record, self._version.own)
+        if self._wish.is_late:
             return UNCHANGED
         if not record.packed:
-            return self._without_cookie()
-        return Outcome(self._cookie(record)) if is_new_cookie_due else UNCHANGED
+            return Outcome(exchange.clear_cookie())
+        if exchange.is_cookie_due or result.revived or is_of_another_kind:
+            return Outcome(exchange.write_cookie(record))
+        return UNCHANGED
 
-    def _regenerate(self) -> Outcome:
-        """Create the new session, then end the old one: a session that others have
-        ended meanwhile does not escape, and what others have saved is not lost."""
-        if self.headers_sent:
-            self.visit.refuse(self.record, "a new session id")
-        ours = self._ours().renamed()
-        expiry = self._expiry(ours)
+    def _create(self, record: Record) -> Outcome:
+        """Store a new session."""
+        expiry = self._expiry(record)
         if expiry is None:
             return self._lose("its lifetime is over")
-        new = self._create_under_free_sid(ours, expiry)
-        theirs = self._retire(new)
-        if isinstance(theirs, Gone):
-            self.site.store.delete(new.id)
-            return self._lose("it ended while the request ran")
-        if theirs is not None:
-            new = self._catch_up(new, theirs, expiry)
-        self.session._saved(new, self.changes)
-        self.visit.tickets.clear()
-        self._emit("regenerated", new, f"was {self.record.id}")
-        return Outcome(self._cookie(new))
+        record = self._store_unknown(record, expiry)
+        return self._go_on_as(record, "created")
 
-    def _retire(self, new: Record) -> Record | Gone | None:
-        # What is still running for a user who has left is not for the next one's eyes.
-        had_user = self.site.config.user_key in self.record.packed
-        same_user = not (had_user and self.is_user_changed)
-        successor = None
-        for _ in range(_ATTEMPTS):
-            result = self.site.store.retire(
-                self.record, new, successor=successor, same_user=same_user
-            )
-            if not isinstance(result, Moved):
-                return result
-            successor = result.successor
-        raise SessionUnavailable("too many requests renew this session at once")
+    def _renew(self, *, is_closing: bool) -> Outcome | None:
+        """Store the session under a new session id, which nobody knows yet, then retire
+        the old one, if it is still what was seen: a session that others have ended does
+        not escape, and nothing that others have saved is lost."""
+        now = self._parts.lifetimes.now()
+        if self._wish.user is UserChange.SWITCH:
+            record = self._version.assigned(now)
+        else:
+            record = self._version.whole().renamed(now)
+        expiry = self._expiry(record)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        new = self._successor = self._store_unknown(record, expiry)
+        found = self._retire(new, expiry, is_closing=is_closing)
+        if isinstance(found, Tombstone):
+            self._see(found)
+            return None
+        if found is not None:
+            self._meet(found)
+            return None
+        if self._exchange.predecessor is not None:
+            return self._go_on_as(new, "migrated")
+        was = f"was {self._version.seen.id}"
+        return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
 
-    def _catch_up(self, new: Record, theirs: Record, expiry: Expiry) -> Record:
-        """Bring into the new session what others had saved into the old one."""
-        merged = self._resolve(self.record, self.changes, theirs)
-        is_ours = new.permanent != self.record.permanent
-        ours = new.revised(
-            merged.packed, new.permanent if is_ours else theirs.permanent
+    def _retire(
+        self, new: Record, expiry: Expiry, *, is_closing: bool
+    ) -> Record | Tombstone | None:
+        """``None`` if the new session has taken the old one's place; else what has
+        become of the old one."""
+        seen, user = self._version.seen, self._wish.user
+        if is_closing:
+            state = State.ENDED if user is UserChange.LOGOUT else State.RENEWED
+            tombstone, ttl = Tombstone(state, new.id), RENEWED_TTL
+        else:
+            tombstone, ttl = Tombstone.moved(self._old_sid, new), MOVED_TTL
+        freeze = is_closing and self._parts.user_key.names_nobody(seen.packed)
+        predecessor = self._exchange.predecessor
+        if predecessor is not None:
+            # Its browser may come back with the old cookie as long as that is good.
+            ttl = ttl if is_closing else expiry.of(new.permanent)
+            return predecessor.retire(seen, tombstone, ttl, freeze=freeze)
+        # What others save for a user who leaves stays behind.
+        is_left_behind = user in (UserChange.SWITCH, UserChange.LOGOUT)
+        return self._parts.store.retire(
+            seen, tombstone, ttl, whatever=is_left_behind, freeze=freeze
         )
-        names = Changes(merged.packed, list(merged.packed), list(new.packed))
-        result = self.site.store.save(new, ours, names, expiry)
-        return result.record if isinstance(result, Saved) else ours
 
-    def _resolve(self, base: Record, changes: Changes, theirs: Record) -> Changes:
-        """Our changes, told against what others have stored meanwhile; where both have
-        changed a name, ``on_conflict`` decides."""
-        packed = changes.onto(theirs.packed)
-        decide = self.site.config.on_conflict
-        for name in [*changes.changed, *changes.removed] if decide else ():
-            versions = [
-                side.get(name) for side in (base.packed, changes.packed, theirs.packed)
-            ]
-            if versions[2] == versions[0]:
-                continue
-            value = t.cast(OnConflict, decide)(name, *map(self._unpack, versions))
-            if value is MISSING:
-                packed.pop(name, None)
-            else:
-                packed[name] = self.session._dumps(name, value)
-        return Changes.between(theirs.packed, packed)
+    def _follow(self) -> None:
+        """Go on with the session under its new session id."""
+        exchange, adopts = self._exchange, self._wish.adopts
+        assert self._tombstone is not None
+        now = self._parts.lifetimes.now()
+        found = self._parts.store.follow(self._old_sid, self._tombstone, now)
+        self._wish = self._wish._replace(rotates=False, adopts=False)
+        # Whoever moved it gives the browser its cookie; but where each request has
+        # come with another library's, each answer replaces that.
+        exchange.forget()
+        exchange.is_cookie_due = adopts
+        if isinstance(found, Tombstone):
+            self._see(found)
+        else:
+            self._sight = Sight(State.LIVE, was_live=True)
+            self._meet(found)
 
-    def _unpack(self, packed: bytes | None) -> t.Any:
-        return MISSING if packed is None else self.site.serializer.loads(packed)
+    def _end(self) -> Outcome | None:
+        """End the session, and every other one that the browser named with it."""
+        exchange, draft, store = self._exchange, self._draft, self._parts.store
+        ended = draft.take_ended()
+        sids = [ticket.sid for ticket in exchange.tickets]
+        if ended.stored:
+            sids.append(ended.sid)
+        if exchange.predecessor is not None:
+            exchange.predecessor.end()
+        for session_id in dict.fromkeys(map(digest, sids)):
+            store.end(session_id)
+        is_known = exchange.had_cookie or ended.stored
+        exchange.forget()
+        if ended.stored:
+            self._emit("destroyed", ended)
+        self._version = Version(draft, self._parts.config)
+        if self._version.changes.packed:
+            self._wish = Wish(saves=True, is_late=self._wish.is_late)
+            self._sight = Sight(State.NEW)
+            return None
+        if not is_known or self._wish.is_late:
+            return UNCHANGED
+        return Outcome(exchange.clear_cookie())
+
+    def _ask_age(self) -> None:
+        assert self._tombstone is not None
+        left = self._parts.store.left(self._exchange.old_id)
+        age = self._parts.lifetimes.age(self._tombstone, left)
+        self._sight = self._sight._replace(age=age)
+
+    def _ask_successor(self) -> None:
+        assert self._tombstone is not None
+        goes_on = self._parts.store.goes_on(self._tombstone.successor)
+        self._sight = self._sight._replace(goes_on=goes_on)
 
     def _lose(self, reason: str) -> Outcome:
         """Drop the changes. No cookie: the browser may already have a newer one."""
-        names = [*self.changes.changed, *self.changes.removed]
+        names = self._version.changes.names
         if names:
             dropped = ", ".join(map(shortened, names))
-            self._emit("lost", self.record, f"{reason}; dropped: {dropped}")
-        self.visit.gone = True
-        self.session._saved(self._ours(), self.changes)
+            self._emit("lost", self._draft.base, f"{reason}; dropped: {dropped}")
+        self._draft.lose(self._version.own)
+        self._exchange.forget()
         return UNCHANGED
 
-    def _ours(self) -> Record:
-        """The session as this request wants it stored."""
-        limit = self.site.config.max_bytes
-        packed = self.changes.packed
-        if limit is not None and self.changes.changed:
-            total = sum(map(len, packed)) + sum(map(len, packed.values()))
-            if total > limit:
-                name = max(packed, key=lambda name: len(packed[name]))
-                raise SessionTooLarge(
-                    f"The session would take {total} bytes, more than "
-                    f"max_bytes={limit}, and was not saved: session[{shortened(name)}] "
-                    f"alone takes {len(packed[name])}. Keep large values elsewhere and "
-                    "a reference here, or raise max_bytes."
-                )
-        return self.record.revised(packed, self.session._permanent)
+    def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
+        """The session has a session id that the browser is to learn."""
+        self._successor = None
+        self._draft.settle(record, self._version.own)
+        self._exchange.forget()
+        self._emit(name, record, detail)
+        return Outcome(self._exchange.write_cookie(record))
 
-    def _create_under_free_sid(self, record: Record, expiry: Expiry) -> Record:
-        for _ in range(_ATTEMPTS):
-            if self.site.store.create(record, expiry.of(record.permanent)):
-                return record
-            record = record.renamed()
-        raise SessionUnavailable("no session id is free")
+    def _see(self, found: Tombstone) -> None:
+        """The session is not there any more."""
+        self._tombstone = found
+        self._sight = Sight(found.state, was_live=True)
+
+    def _meet(self, theirs: Record) -> None:
+        """Others have saved, so that this request is to try again."""
+        self._attempts += 1
+        if not self._deadline.pause(self._attempts):
+            raise SessionUnavailable("too many requests write this session at once")
+        self._version.rebase(theirs)
+
+    def _store_unknown(self, record: Record, expiry: Expiry) -> Record:
+        """Store a session whose session id nobody knows; anew, if this commit has
+        stored one before."""
+        store, ttl, before = (
+            self._parts.store,
+            expiry.of(record.permanent),
+            self._successor,
+        )
+        if before is not None:
+            record = record.under(before.sid, before.drawn)
+            store.replace(record, ttl)
+            return record
+        while not store.create(record, ttl):
+            record = record.renamed(record.drawn)
+        return record
+
+    @property
+    def _old_sid(self) -> str:
+        predecessor = self._exchange.predecessor
+        return self._version.seen.sid if predecessor is None else predecessor.sid
 
     def _expiry(self, record: Record) -> Expiry | None:
-        return self.site.lifetimes.expiry(record.created)
-
-    def _cookie(self, record: Record) -> str | None:
-        self.visit.renew_cookie = False
-        expiry = self._expiry(record)
-        max_age = expiry.permanent / 1000 if expiry and record.permanent else None
-        return self.site.cookie.write(
-            record.sid,
-            record.created,
-            record.permanent,
-            secure=self.secure,
-            max_age=max_age,
-            script_name=self.visit.script_name,
-        )
-
-    def _without_cookie(self) -> Outcome:
-        return Outcome(
-            self.site.cookie.clear(
-                secure=self.secure, script_name=self.visit.script_name
-            )
-        )
+        return self._parts.lifetimes.expiry(record.created)
 
     def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
-        self.site.events.emit(name, record.id, detail)
+        self._parts.events.emit(name, record.id, detail)

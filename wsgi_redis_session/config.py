@@ -73,11 +73,11 @@ class SessionConfig:
     permanent_lifetime: Duration = timedelta(days=31)
     #: Whether a new session is permanent until the application says otherwise.
     permanent: bool = False
-    #: Whether the cookie of a permanent session is written, and the session prolonged,
-    #: with each response that used the session, and not once per touch interval.
-    refresh_each_request: bool = False
     #: A session ends when it is this old, used or not; ``None`` is never.
     lifetime: Duration | None = timedelta(days=90)
+    #: A session id that is so old is replaced in passing, while its session goes on;
+    #: ``None`` is never.
+    rotate_interval: Duration | None = None
     #: A session in use is prolonged at most this often; ``None`` is a twentieth of
     #: the idle timeout, but at most five minutes.
     touch_interval: Duration | None = None
@@ -92,9 +92,14 @@ class SessionConfig:
     #: A session whose stored value is larger than this is refused; ``None`` is no
     #: limit.
     max_bytes: int | None = 1024 * 1024
+    #: A session with more names than this is refused; ``None`` is no limit.
+    max_names: int | None = 1000
     #: Decides when two requests have changed the same name; ``None`` lets the last
     #: one win.
     on_conflict: OnConflict | None = None
+    #: Whether the middleware answers 503 itself where Redis is away and nobody else
+    #: does.
+    answer_unavailable: bool = True
     #: ``"raise"``, or ``"anonymous"``: without Redis a session reads as empty, what
     #: is written to it is dropped, and only ending or renewing one raises.
     on_unavailable: t.Literal["raise", "anonymous"] = "raise"
@@ -117,6 +122,8 @@ class SessionConfig:
     migrate_from: t.Literal["flask-session"] | None = None
     #: What the keys of those sessions begin with.
     migrate_prefix: str = "session:"
+    #: Accept only those of their cookies that the old site has signed.
+    migrate_signed: bool = False
     #: Read those of them that are pickled, too, as far as they hold plain data.
     migrate_pickle: bool = False
 
@@ -130,12 +137,18 @@ class SessionConfig:
             self._check_duration(option)
         if self.migrate_from not in (None, "flask-session"):
             raise _wrong("migrate_from", self.migrate_from, '"flask-session" or None')
-        for option in ("permanent", "refresh_each_request", "migrate_pickle"):
+        for option in (
+            "answer_unavailable",
+            "permanent",
+            "migrate_signed",
+            "migrate_pickle",
+        ):
             self._check_bool(option)
         self._check_integer("max_connections", minimum=1)
         self._check_integer("retries", minimum=0)
-        if self.max_bytes is not None:
-            self._check_integer("max_bytes", minimum=1)
+        for option in ("max_bytes", "max_names"):
+            if getattr(self, option) is not None:
+                self._check_integer(option, minimum=1)
         self._check_text("key_prefix")
         self._check_text("migrate_prefix")
         if self.user_key is not None:
@@ -170,8 +183,9 @@ class SessionConfig:
     def _check_lifetimes(self) -> None:
         for option in ("idle_timeout", "permanent_lifetime"):
             self._check_duration(option)
-        if self.lifetime is not None:
-            self._check_duration("lifetime")
+        for option in ("lifetime", "rotate_interval"):
+            if getattr(self, option) is not None:
+                self._check_duration(option)
         if self.touch_interval is None:
             return
         self._check_duration("touch_interval", zero=True)

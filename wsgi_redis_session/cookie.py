@@ -1,10 +1,11 @@
 """The session cookie: from a ``Cookie`` header to a verified session id, and back.
 
-The cookie's value is ``<sid>.<created>.<kind>.<issued>.<signature>``: the session id,
-when the session began (milliseconds, hexadecimal), ``p`` for a permanent session or
-``s`` for one that ends with the browser, and what
-:class:`itsdangerous.TimestampSigner` adds. Nothing in it is believed before the
-signature was checked, and nothing but the session id identifies anybody.
+The cookie's value is ``<sid>.<created>.<kind>.<drawn>.<issued>.<signature>``: the
+session id, when the session began, ``p`` for a permanent session or ``s`` for one that
+ends with the browser, when the session id was drawn (both times in milliseconds,
+hexadecimal), and what :class:`itsdangerous.TimestampSigner` adds. Nothing in it is
+believed before the signature was checked, and nothing but the session id identifies
+anybody.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from werkzeug.http import http_date
 
 from .config import SessionConfig
 from .errors import ConfigurationError
+from .record import digest
 from .record import url_safe_base64
 
 _SALT = b"wsgi-redis-session cookie"
@@ -44,8 +46,13 @@ class Ticket(t.NamedTuple):
     #: When the session began, in milliseconds since the epoch.
     created: int
     permanent: bool
+    #: When the session id was drawn, in milliseconds since the epoch.
+    drawn: int
     #: When the cookie was written, in seconds since the epoch.
     issued: float
+
+    def __repr__(self) -> str:
+        return f"<Ticket {digest(self.sid)}>"
 
 
 class _Signer(TimestampSigner):
@@ -113,7 +120,7 @@ class SessionCookie:
         is_cross_site = (config.cookie_samesite or "").title() == "None"
         self._secure = True if is_cross_site else config.cookie_secure
         name = re.escape(config.cookie_name)
-        self._pattern = re.compile(rf"(?:^|;)\s*{name}\s*(?:=([^;]*))?(?=;|\Z)")
+        self._pattern = re.compile(rf"(?:^|;)[ \t]*{name}[ \t]*(?:=([^;]*))?(?=;|\Z)")
         self._for_browser_session = _prepared(config, lasting=False)
         self._for_a_time = _prepared(config, lasting=True)
 
@@ -140,26 +147,30 @@ class SessionCookie:
         """What a ``Cookie`` header has under our name, genuine or not."""
         if self._config.cookie_name not in header:
             return set()
-        return {value.strip().strip('"') for value in self._pattern.findall(header)}
+        return {
+            value.strip(" \t").strip('"') for value in self._pattern.findall(header)
+        }
 
     def write(
         self,
         sid: str,
         created: int,
         permanent: bool,
+        drawn: int,
         *,
         secure: bool,
         max_age: float | None,
         script_name: str = "",
     ) -> str:
-        """The ``Set-Cookie`` value that gives the browser a session id.
+        """The ``Set-Cookie`` value that gives the browser a session id, which was drawn
+        then.
 
         ``max_age`` is in seconds, ``None`` until the browser is closed. ``secure`` says
         whether this request came over https, and ``script_name`` where the application
         is mounted (``SCRIPT_NAME``, PEP 3333).
         """
         kind = "p" if permanent else "s"
-        value = self._signer.sign(f"{sid}.{created:x}.{kind}").decode("ascii")
+        value = self._signer.sign(f"{sid}.{created:x}.{kind}.{drawn:x}").decode("ascii")
         if max_age is None:
             return self._dump(value, secure, script_name)
         seconds = min(int(max_age), _MAX_AGE)
@@ -176,8 +187,13 @@ class SessionCookie:
         payload, _, signature = value.rpartition(".")
         if not self._signer.has_signed(payload, signature):
             return None
-        sid, created, kind, issued = payload.split(".")
-        return Ticket(sid, int(created, 16), kind == "p", _timestamp(issued))
+        parts = payload.split(".")
+        if len(parts) != 5:
+            return None  # signed by an earlier version
+        sid, created, kind, drawn, issued = parts
+        return Ticket(
+            sid, int(created, 16), kind == "p", int(drawn, 16), _timestamp(issued)
+        )
 
     def _dump(
         self,
@@ -191,22 +207,19 @@ class SessionCookie:
         if self._secure != "auto":
             secure = self._secure
         if max_age is None or expires is None:
-            cookie = self._for_browser_session[secure]
+            attributes = self._for_browser_session[secure]
         else:
-            cookie = (
+            attributes = (
                 self._for_a_time[secure]
                 .replace(_EXPIRES, http_date(expires))
                 .replace(str(_SECONDS), str(max_age))
             )
         if self._config.cookie_path == "auto":
-            # The environment has the bytes of the path, decoded as Latin-1.
-            path = quote(script_name.encode("latin-1", "replace"), safe=_IN_PATH)
-            cookie = cookie.replace(_PATH, path or "/")
-        return cookie.replace(_VALUE, value)
+            attributes = attributes.replace(_PATH, _mount_path(script_name))
+        return f"{self._config.cookie_name}={value}{attributes}"
 
 
-#: What stands in a prepared cookie for what is different each time.
-_VALUE = "-value-"
+#: What stands in prepared attributes for what is different each time.
 _EXPIRES = "-expires-"
 _PATH = "/-path-"
 _SECONDS = 987654321
@@ -216,12 +229,23 @@ _SECONDS = 987654321
 _IN_PATH = "/!$&'()*+,:=@~"
 
 
+#: Browsers ignore a longer one (RFC 6265bis, section 5.6).
+_MAX_PATH = 1024
+
+
+def _mount_path(script_name: str) -> str:
+    """The path of an application; the environment has its bytes decoded as Latin-1."""
+    path = quote(script_name.encode("latin-1", "replace"), safe=_IN_PATH)
+    return path if 0 < len(path) <= _MAX_PATH else "/"
+
+
 def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
-    """The ``Set-Cookie`` value without and with Secure."""
+    """The attributes of the cookie without and with Secure."""
+    name = config.cookie_name
     return {
         secure: dump_cookie(
-            config.cookie_name,
-            _VALUE,
+            name,
+            "",
             max_age=_SECONDS if lasting else None,
             expires=_EXPIRES if lasting else None,
             path=_PATH if config.cookie_path == "auto" else config.cookie_path,
@@ -230,7 +254,7 @@ def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
             httponly=config.cookie_httponly,
             samesite=config.cookie_samesite,
             partitioned=config.cookie_partitioned,
-        )
+        ).removeprefix(f"{name}=")
         for secure in (False, True)
     }
 

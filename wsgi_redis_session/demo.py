@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response
 
 from . import demo_page
+from . import layout
 from .demo_page import duration
 from .errors import SessionUnavailable
 from .errors import Undecodable
@@ -27,8 +28,6 @@ from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
 from .session import Session
-from .store import _decode
-from .store import _TRACE
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -62,8 +61,8 @@ class Entry:
     @property
     def content(self) -> str:
         """What kind of content it is."""
-        if self.value[:1] == _TRACE:
-            return "a trace: this session got a new id"
+        if layout.is_tombstone(self.value):
+            return "a tombstone: this session got a new id, or ended"
         names = self._read()
         if names is None:
             return "no session"
@@ -73,10 +72,10 @@ class Entry:
 
     def _read(self) -> dict[str, int] | None:
         try:
-            record, _ = _decode("", ("", b""), self.value)
+            stored = layout.read(self.value)
         except Undecodable:
             return None
-        return {name: len(packed) for name, packed in record.packed.items()}
+        return {name: len(packed) for name, packed in stored.packed.items()}
 
 
 class Window:
@@ -119,7 +118,7 @@ class Window:
 
     def _ask(self, *command: str | int) -> t.Any:
         try:
-            return self.sessions.store.client.execute_command(*command)
+            return self.sessions.store.transport.client.execute_command(*command)
         except (RedisError, OSError) as error:
             raise SessionUnavailable from error
 

@@ -58,6 +58,14 @@ class HeadersAlreadySent(SessionError, RuntimeError):
     """
 
 
+class SessionClosed(SessionError, RuntimeError):
+    """A session was changed when its request was over, so that nothing saves it.
+
+    Raised in a thread that outlives its request, say, or in a body that is read after
+    it was closed.
+    """
+
+
 class Undecodable(SessionError, ValueError):
     """Stored bytes that cannot be read. It never reaches an application, which
     gets a new session instead."""

@@ -16,11 +16,13 @@ EventName = t.Literal[
     "created",
     "destroyed",
     "regenerated",
+    "rotated",
     "rejected",
     "unknown",
     "lost",
     "undecodable",
     "unavailable",
+    "desynchronised",
     "late",
     "migrated",
 ]
@@ -30,14 +32,20 @@ _LEVELS: dict[EventName, int] = {
     "created": logging.DEBUG,
     "destroyed": logging.DEBUG,
     "regenerated": logging.DEBUG,
+    "rotated": logging.DEBUG,
     "rejected": logging.INFO,
     "unknown": logging.INFO,
     "lost": logging.WARNING,
     "undecodable": logging.WARNING,
     "unavailable": logging.WARNING,
+    "desynchronised": logging.WARNING,
     "late": logging.ERROR,
     "migrated": logging.INFO,
 }
+
+
+#: So many characters of an event's text are kept.
+_MAX_DETAIL = 500
 
 
 class SessionEvent(t.NamedTuple):
@@ -48,17 +56,22 @@ class SessionEvent(t.NamedTuple):
     ``created``, ``regenerated``, ``destroyed``
         the application stored the first value, gave the session a new session id, or
         ended it;
+    ``rotated``
+        a session id was old and was replaced, see ``rotate_interval``;
     ``rejected``
         a cookie was malformed, forged, or signed with a secret that is not known;
     ``unknown``
         a cookie of ours names a session that has ended or expired;
     ``lost``
-        changes were dropped, because the session ended while the request ran, or
-        because Redis was away and ``on_unavailable`` is ``"anonymous"``;
+        changes were dropped, because the session ended or got a new session id while
+        the request ran, or because Redis was away and ``on_unavailable`` is
+        ``"anonymous"``;
     ``undecodable``
         the stored bytes cannot be read, and the visitor gets a new session;
     ``unavailable``
         Redis could not be asked;
+    ``desynchronised``
+        a connection gave the reply to somebody else's question, and was closed;
     ``migrated``
         a session that another library had stored became one of ours;
     ``late``
@@ -99,7 +112,9 @@ class EventLog:
 
 def _one_line(text: str) -> str:
     """Names in a session may come from a visitor, who is not to forge lines in a log
-    (ASVS 5.0, V16.4.1)."""
+    (ASVS 5.0, V16.4.1), nor to fill it."""
+    if len(text) > _MAX_DETAIL:
+        text = f"{text[:_MAX_DETAIL]}..."
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

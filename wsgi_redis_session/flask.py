@@ -27,7 +27,6 @@ from datetime import timedelta
 
 from flask import after_this_request
 from flask import has_request_context
-from flask import request as current_request
 from flask import session as current_session
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
@@ -36,13 +35,15 @@ from werkzeug.datastructures import Headers
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import SessionUnavailable
-from .headers import with_session
+from .exchange import Exchange
+from .exchange import Outage
+from .exchange import SavedBody
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
 from .session import Session as LoadedSession
-from .store import Client
-from .visit import Visit
+from .session import source_of
+from .transport import Client
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -81,6 +82,13 @@ _KEYS = (
     "SESSION_REDIS",
     *_OPTIONS.values(),
 )
+
+#: A request's first look at its session is to tell of an outage, error pages are not.
+_RAISED_ONCE = {
+    Outage.RAISE: Outage.RAISE_ONCE,
+    Outage.RAISE_ONCE: Outage.RAISE_ONCE,
+    Outage.READ_EMPTY: Outage.READ_EMPTY,
+}
 
 #: What Flask-Session has for other places than Redis.
 _FOREIGN = (
@@ -156,23 +164,23 @@ class RedisSessionInterface(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
         """The session that the middleware has opened, or one without it."""
-        through, manager = request.environ.get(_DOOR, (None, None))
+        environ = request.environ
+        through, manager = environ.get(_DOOR, (None, None))
         if through is not app:
             manager = self.manager(app)
         if manager is None:
             return None
-        session: t.Any = request.environ.get(ENVIRON_KEY)
-        if session is None or not manager.is_serving(session):
-            environ = request.environ
-            session = manager.open(
-                environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
-            )
+        exchange = manager.serving(environ.get(ENVIRON_KEY))
+        if exchange is None:
+            exchange = manager.exchange(environ)
+        # What stands between may have made another environment of it.
+        exchange.environ = environ
         if has_request_context():
-            session._source.raises_once = True
+            exchange.outage = _RAISED_ONCE[exchange.outage]
             if app.after_request_funcs:
-                _bear_outages(session._source)
-        opened: SessionMixin = session
-        return opened
+                _bear_outages(exchange)
+        opened: t.Any = exchange.session
+        return t.cast(SessionMixin, opened)
 
     def save_session(self, app: Flask, session: t.Any, response: Response) -> None:
         """Save the session and tell the browser.
@@ -180,35 +188,25 @@ class RedisSessionInterface(SessionInterface):
         Where Redis fails, the response is what the application answers to the error,
         as if a view had raised it.
         """
-        visit = session._source
+        exchange = t.cast(Exchange, source_of(session))
         is_list = type(response.response) in (list, tuple)
-        visit.complete = is_list and not response._on_close
+        exchange.is_complete = is_list and not response._on_close
         # A body that streams is told of an outage again.
-        is_borne = visit.site.config.on_unavailable == "anonymous"
-        visit.bears_outage = is_borne or visit.failure is not None
-        if session._record is None and not session.accessed:
+        is_borne = exchange.parts.config.on_unavailable == "anonymous"
+        is_known = is_borne or exchange.failure is not None
+        exchange.outage = Outage.READ_EMPTY if is_known else Outage.RAISE
+        if exchange.environ.get(ENVIRON_KEY) is not session:
+            _close_with(response, exchange)
+        if exchange.draft is None and not session.accessed:
             return
-        manager = self.manager(app)
-        if manager is None:
-            return
-        # Flask sets the cookie when the session was modified, too.
-        visit.renew_cookie = visit.renew_cookie or session._is_set()
+        headers = response.headers.to_wsgi_list()
         try:
-            outcome = manager.commit(session, secure=_is_secure())
+            ours = exchange.save(response.status, headers)
         except SessionUnavailable as failure:
-            manager.close(session)
             if not _is_current(session):  # it is session_transaction(), in a test
                 raise
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             return
-        except Exception:  # the page that reports it is not to fail again
-            manager.close(session)
-            raise
-        headers = response.headers.to_wsgi_list()
-        name = manager.config.cookie_name
-        ours = with_session(
-            response.status, headers, outcome, name=name, accessed=session.accessed
-        )
         if ours is not headers:
             response.headers = Headers(ours)
 
@@ -272,8 +270,8 @@ class RedisSessionInterface(SessionInterface):
         options.setdefault("user_key", _USER_KEY)
         # Flask-Session makes every session permanent unless told otherwise.
         options.setdefault("permanent", "SESSION_TYPE" in config)
-        for flag in options.keys() & {"permanent", "refresh_each_request"}:
-            options[flag] = bool(options[flag])
+        if "permanent" in options:
+            options["permanent"] = bool(options["permanent"])
         permanent_lifetime = app.permanent_session_lifetime
         options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
         if "SESSION_KEY_PREFIX" in config:
@@ -282,7 +280,7 @@ class RedisSessionInterface(SessionInterface):
             options["key_prefix"] = self.prefix
         redis = self.redis if self.redis is not None else config.get("SESSION_REDIS")
         return _FlaskManager(
-            same.store.client if same else redis,
+            same.store.transport.client if same else redis,
             secret_key=config["SECRET_KEY"],
             secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
             permanent_lifetime=permanent_lifetime,
@@ -306,7 +304,7 @@ class _FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # n
     def __contains__(self, name: object) -> bool:
         # Flask-Login asks for this after every request, also of those that have nothing
         # to do with the session; it is there only while the request runs that set it.
-        if name == "_remember" and self._record is None:
+        if name == "_remember" and self._draft is None:
             return False
         return super().__contains__(name)
 
@@ -356,7 +354,7 @@ def _check(config: cabc.Mapping[str, t.Any]) -> None:
             )
 
 
-def _bear_outages(visit: Visit) -> None:
+def _bear_outages(exchange: Exchange) -> None:
     """Do not tell of an outage when the answer is there already.
 
     Hooks that run after every request look at the session, too. They find it empty, as
@@ -364,20 +362,24 @@ def _bear_outages(visit: Visit) -> None:
     """
 
     def answer(response: Response) -> Response:
-        visit.bears_outage = True
+        exchange.outage = Outage.READ_EMPTY
         return response
 
     after_this_request(answer)
+
+
+def _close_with(response: Response, exchange: Exchange) -> None:
+    """Without the middleware, the request is over when the response is closed."""
+    if type(response.response) not in (list, tuple) and not response.direct_passthrough:
+        response.response = SavedBody(response.response, exchange)
+    else:
+        response.call_on_close(exchange.save_and_close)
 
 
 def _is_current(session: object) -> bool:
     """Whether a session is that of the request."""
     proxy = t.cast("LocalProxy[SessionMixin]", current_session)
     return has_request_context() and proxy._get_current_object() is session
-
-
-def _is_secure() -> bool:
-    return has_request_context() and current_request.is_secure
 
 
 def _replace(response: Response, other: Response) -> None:

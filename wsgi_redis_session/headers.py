@@ -5,7 +5,7 @@ from __future__ import annotations
 from werkzeug.datastructures import ResponseCacheControl
 from werkzeug.http import parse_dict_header
 
-from .commit import Outcome
+from .outcome import Outcome
 
 #: The headers of a WSGI response.
 Headers = list[tuple[str, str]]

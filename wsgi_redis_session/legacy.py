@@ -61,11 +61,15 @@ class LegacyReader:
     """Reads the sessions of Flask-Session 0.3 to 0.8 and of the classic snippet.
 
     ``secret_keys`` verify the cookies that Flask-Session has signed. Pickles are read
-    only with ``allow_pickle``.
+    only with ``allow_pickle``, cookies that nobody has signed not with ``only_signed``.
     """
 
     def __init__(
-        self, secret_keys: cabc.Iterable[str | bytes], *, allow_pickle: bool
+        self,
+        secret_keys: cabc.Iterable[str | bytes],
+        *,
+        allow_pickle: bool,
+        only_signed: bool = False,
     ) -> None:
         self._signer = Signer(
             [want_bytes(key) for key in secret_keys],
@@ -73,11 +77,12 @@ class LegacyReader:
             key_derivation="hmac",
         )
         self._allow_pickle = allow_pickle
+        self._only_signed = only_signed
 
     def sid(self, cookie_value: str) -> str | None:
         """The session id that a cookie holds, signed or not."""
         if _SID.fullmatch(cookie_value):
-            return cookie_value
+            return None if self._only_signed else cookie_value
         if not _SIGNED_SID.fullmatch(cookie_value):
             return None
         try:

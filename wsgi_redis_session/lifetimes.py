@@ -5,9 +5,31 @@ from __future__ import annotations
 import typing as t
 
 from .config import SessionConfig
+from .record import State
+from .record import Tombstone
 
 #: A session in use is prolonged at most this often, in seconds.
 _TOUCH_INTERVAL = 300.0
+
+#: How long a session that was emptied is kept, in milliseconds: longer than a request
+#: takes that had loaded it before.
+EMPTY_TTL = 60_000
+
+#: The same for the tombstone of one that ended.
+ENDED_TTL = 60_000
+
+#: How long an old session id is good for that was replaced in passing.
+MOVED_TTL = 60_000
+
+#: How long somebody who comes with a session id that was renewed is told from a
+#: stranger: longer than a request runs, or a form lies open before it is sent again.
+RENEWED_TTL = 600_000
+
+#: Longer than anything, and yet a number that Redis can reckon with.
+_FOREVER = 1 << 50
+
+#: A response that was sent before may take as long to reach its browser.
+ON_ITS_WAY = 5_000
 
 
 class Expiry(t.NamedTuple):
@@ -21,6 +43,15 @@ class Expiry(t.NamedTuple):
         return self.permanent if permanent else self.transient
 
 
+class Touch(t.NamedTuple):
+    """How far a session is prolonged that is used now, in milliseconds."""
+
+    transient: int
+    permanent: int
+    #: What is to be added to when a session began, for what is left of its lifetime.
+    lifetime_from_now: int
+
+
 class Lifetimes:
     """The durations of a configuration, and its clock. All in milliseconds."""
 
@@ -31,14 +62,17 @@ class Lifetimes:
         self._lifetime = (
             None if config.lifetime is None else int(config.seconds("lifetime") * 1000)
         )
+        self._rotate_interval = (
+            None
+            if config.rotate_interval is None
+            else int(config.seconds("rotate_interval") * 1000)
+        )
         self._touch_interval = {
             permanent: min(_TOUCH_INTERVAL, idle / 20 / 1000)
             if config.touch_interval is None
             else config.seconds("touch_interval")
             for permanent, idle in ((False, self._transient), (True, self._permanent))
         }
-        if config.refresh_each_request:
-            self._touch_interval[True] = 0
 
     def now(self) -> int:
         """Milliseconds since the epoch."""
@@ -61,7 +95,29 @@ class Lifetimes:
             return None
         return Expiry(min(self._transient, left), min(self._permanent, left))
 
+    def touch(self) -> Touch:
+        """How far a session is prolonged that is used now."""
+        lifetime = _FOREVER if self._lifetime is None else self._lifetime
+        return Touch(self._transient, self._permanent, lifetime - self.now())
+
     def is_touch_due(self, issued: float, permanent: bool) -> bool:
         """Whether a cookie was written so long ago (in seconds since the epoch) that
-        its session is to be prolonged when it is used."""
-        return self._clock() - issued >= self._touch_interval[permanent]
+        its session is to be prolonged when it is used.
+
+        One that was written in the future was so by a clock that was wrong.
+        """
+        interval = self._touch_interval[permanent]
+        return not -interval < self._clock() - issued < interval
+
+    def is_rotation_due(self, drawn: int) -> bool:
+        """Whether a session id was drawn so long ago that it is to be replaced."""
+        return (
+            self._rotate_interval is not None
+            and abs(self.now() - drawn) >= self._rotate_interval
+        )
+
+    def age(self, tombstone: Tombstone, left: int) -> int:
+        """How long ago a session was renewed or ended whose tombstone has so long to
+        live yet."""
+        is_plain_end = tombstone.state is State.ENDED and not tombstone.successor
+        return (ENDED_TTL if is_plain_end else RENEWED_TTL) - left

@@ -8,26 +8,33 @@ import os
 import typing as t
 
 from .client import connect
-from .commit import Commit
-from .commit import Outcome
-from .commit import UNCHANGED
 from .config import SessionConfig
 from .cookie import SessionCookie
+from .draft import Stage
 from .events import EventLog
+from .exchange import Exchange
 from .lifetimes import Lifetimes
+from .loading import Loader
+from .loading import Parts
+from .outcome import Outcome
 from .record import is_digest
 from .serializer import MessagePackSerializer
+from .serializer import Serializer
 from .session import Session
-from .store import Client
+from .session import source_of
+from .store import Limits
 from .store import RedisStore
 from .strings import from_environment
 from .strings import named_as
 from .strings import VARIABLES
-from .visit import Site
-from .visit import Visit
+from .transport import Client
+from .transport import Transport
+from .user import UserKey
 
 if t.TYPE_CHECKING:
-    from .legacy import LegacyReader
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from .loading import Adoption
 
 
 class SessionManager:
@@ -57,17 +64,26 @@ class SessionManager:
         **options: t.Any,
     ) -> None:
         config = SessionConfig.from_options(options)
+        events, lifetimes = EventLog(config.on_event), Lifetimes(config)
+        serializer = config.serializer or MessagePackSerializer()
+        transport = Transport(connect(redis, config), events)
+        limits = Limits(config.max_bytes or 0, config.max_names or 0)
         self.config = config
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
-        self.store = RedisStore(connect(redis, config), config.key_prefix)
-        self._site = Site(
+        self.store = RedisStore(transport, config.key_prefix, limits)
+        adoption = self._adoption(serializer, lifetimes, events)
+        self._parts = Parts(
             config=config,
             cookie=self.cookie,
-            events=EventLog(config.on_event),
-            legacy=self._legacy_reader(),
-            lifetimes=Lifetimes(config),
-            serializer=config.serializer or MessagePackSerializer(),
+            events=events,
+            lifetimes=lifetimes,
+            loader=Loader(
+                self.store, lifetimes, events, adoption, permanent=config.permanent
+            ),
+            serializer=serializer,
+            session_class=self.session_class,
             store=self.store,
+            user_key=UserKey(config.user_key, serializer),
         )
 
     @classmethod
@@ -87,24 +103,39 @@ class SessionManager:
             found = from_environment(os.environ if environ is None else environ)
             return cls(**{**found, **options})
 
-    def _legacy_reader(self) -> LegacyReader | None:
-        if self.config.migrate_from is None:
+    def _adoption(
+        self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog
+    ) -> Adoption | None:
+        config = self.config
+        if config.migrate_from is None:
             return None
-        from .legacy import LegacyReader  # slow to import, and rarely needed
+        from .adoption import Adoption  # slow to import, and rarely needed
+        from .legacy import LegacyReader
 
-        return LegacyReader(
-            self.cookie.secret_keys, allow_pickle=self.config.migrate_pickle
+        reader = LegacyReader(
+            self.cookie.secret_keys,
+            allow_pickle=config.migrate_pickle,
+            only_signed=config.migrate_signed,
         )
+        prefix = config.migrate_prefix
+        return Adoption(reader, serializer, self.store, lifetimes, events, prefix)
+
+    def exchange(self, environ: WSGIEnvironment) -> Exchange:
+        """What a door holds of the request with this WSGI environment.
+
+        It is lazy: neither is the cookie verified nor Redis asked until the application
+        looks at the session.
+        """
+        return Exchange(self._parts, environ)
 
     def open(self, cookie_header: str, script_name: str = "") -> Session:
-        """The session of the request with this ``Cookie`` header.
+        """The session of the request with this ``Cookie`` header, where there is no
+        WSGI environment.
 
         ``script_name`` is where the application is mounted, for ``cookie_path="auto"``.
-        It is lazy: neither is the cookie verified nor Redis asked until the
-        application looks at the session.
         """
-        visit = Visit(self._site, cookie_header, script_name)
-        return self.session_class(visit, self._site.serializer)
+        environ = {"HTTP_COOKIE": cookie_header, "SCRIPT_NAME": script_name}
+        return self.exchange(environ).session
 
     def load(self, cookie_header: str) -> Session:
         """The same, loaded at once, for a WebSocket or a script, say.
@@ -126,40 +157,36 @@ class SessionManager:
 
         Raises :exc:`~wsgi_redis_session.NotSerializable`,
         :exc:`~wsgi_redis_session.SessionTooLarge`,
+        :exc:`~wsgi_redis_session.ConfigurationError`, for a user that is no identifier,
         :exc:`~wsgi_redis_session.HeadersAlreadySent` or
         :exc:`~wsgi_redis_session.SessionUnavailable`; the browser's cookie then stands.
         """
-        record = session._record
-        visit: t.Any = session._source
-        if record is None or session._is_settled() or visit.closed:
-            return UNCHANGED
-        is_read_only = session._is_clean(record) and not record.foreign_sid
-        if is_read_only and not visit.renew_cookie:
-            session._looked = False
-            return UNCHANGED
-        commit = Commit(
-            session, record, visit, secure=secure, headers_sent=headers_sent
-        )
-        outcome = commit.run()
-        session._looked = False
-        return outcome
+        exchange = source_of(session)
+        if not isinstance(exchange, Exchange):
+            raise TypeError("commit() takes a session that open() or load() has made")
+        if secure:
+            exchange.environ["wsgi.url_scheme"] = "https"
+        if headers_sent and exchange.stage is Stage.OPEN:
+            exchange.stage = Stage.STREAMING
+        return exchange.commit()
 
     def close(self, session: Session) -> None:
-        """The request is over, and what it does to its session from now on is lost."""
-        visit: t.Any = session._source
-        visit.closed = True
+        """The request is over: changing its session is an error from here on."""
+        source = source_of(session)
+        if isinstance(source, Exchange):
+            source.close()
 
-    def is_serving(self, session: object) -> bool:
-        """Whether this is a session of our cookie whose request is still running."""
-        visit = getattr(session, "_source", None)
-        return (
-            visit is not None
-            and not visit.closed
-            and visit.site.config.cookie_name == self.config.cookie_name
-        )
+    def serving(self, session: object) -> Exchange | None:
+        """The exchange of a session of our cookie whose request is still running."""
+        source = source_of(session) if isinstance(session, Session) else None
+        if not isinstance(source, Exchange) or source.stage is Stage.OVER:
+            return None
+        is_ours = source.parts.config.cookie_name == self.config.cookie_name
+        return source if is_ours else None
 
-    def revoke(self, session_id: str) -> None:
-        """End a session by its :attr:`~wsgi_redis_session.Session.id`.
+    def revoke(self, session_id: str) -> bool:
+        """End a session by its :attr:`~wsgi_redis_session.Session.id`; whether there
+        was one, or one that took its place.
 
         Requests that are still running in it lose their changes. Raises
         :exc:`~wsgi_redis_session.SessionUnavailable` when it may not have ended, and
@@ -167,5 +194,10 @@ class SessionManager:
         """
         if not is_digest(session_id):
             raise ValueError("revoke() takes the id of a session, as session.id is")
-        self.store.delete(session_id)
-        self._site.events.emit("destroyed", session_id, "revoked")
+        ended = self.store.end(session_id)
+        self._parts.events.emit("destroyed", session_id, "revoked")
+        return ended
+
+    def disconnect(self) -> None:
+        """Close the connections to Redis; the next command opens new ones."""
+        self.store.transport.drop()

@@ -32,11 +32,11 @@ import typing as t
 
 from werkzeug.wsgi import ClosingIterator
 
-from .commit import Outcome
-from .commit import UNCHANGED
 from .errors import HeadersAlreadySent
+from .errors import SessionUnavailable
+from .events import logger
+from .exchange import Exchange
 from .headers import Headers
-from .headers import with_session
 from .manager import SessionManager
 from .session import Session
 
@@ -72,6 +72,11 @@ class SessionMiddleware:
 
     Mounted twice, the inner one leaves a session of the same cookie to the outer one;
     two different cookies need two environ keys.
+
+    A :exc:`~wsgi_redis_session.SessionUnavailable` that the application lets through,
+    or that saving raises, is answered with ``503 Service Unavailable``, if nothing has
+    been sent yet. ``answer_unavailable=False`` lets it out, for a handler of your own
+    further outside; ``None`` is what the manager's option of that name says.
     """
 
     def __init__(
@@ -80,22 +85,28 @@ class SessionMiddleware:
         sessions: SessionManager,
         *,
         environ_key: str = ENVIRON_KEY,
+        answer_unavailable: bool | None = None,
     ) -> None:
         self.app = app
         self.sessions = sessions
         self.environ_key = environ_key
+        self.answer_unavailable = (
+            sessions.config.answer_unavailable
+            if answer_unavailable is None
+            else answer_unavailable
+        )
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
         outer = environ.get(self.environ_key)
-        if outer is not None and self.sessions.is_serving(outer):
+        if outer is not None and self.sessions.serving(outer):
             return self.app(environ, start_response)
-        session = self.sessions.open(
-            environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
+        exchange = self.sessions.exchange(environ)
+        environ[self.environ_key] = exchange.session
+        response = _Response(
+            exchange, start_response, answers_unavailable=self.answer_unavailable
         )
-        environ[self.environ_key] = session
-        response = _Response(self.sessions, session, environ, start_response)
         return response.run(self.app)
 
 
@@ -108,41 +119,35 @@ class _Response:
     """
 
     __slots__ = (
+        "_answers_unavailable",
         "_body",
         "_environ",
-        "_failed",
+        "_exchange",
         "_file",
-        "_finished",
-        "_flushed",
         "_head",
+        "_is_flushed",
         "_iterator",
-        "_outcome",
         "_server_start",
-        "_session",
-        "_sessions",
         "_write",
     )
 
     def __init__(
         self,
-        sessions: SessionManager,
-        session: Session,
-        environ: WSGIEnvironment,
+        exchange: Exchange,
         server_start: StartResponse,
+        *,
+        answers_unavailable: bool,
     ) -> None:
-        self._sessions = sessions
-        self._session = session
-        self._environ = environ
+        self._exchange = exchange
+        self._environ = exchange.environ
         self._server_start = server_start
+        self._answers_unavailable = answers_unavailable
         self._head: tuple[str, Headers] | None = None
-        self._outcome = UNCHANGED
         self._write: _Write | None = None
         self._body: t.Any = None
         self._iterator: cabc.Iterator[bytes] | None = None
         self._file: object = None
-        self._flushed = False
-        self._failed = False
-        self._finished = False
+        self._is_flushed = False
 
     def run(self, app: WSGIApplication) -> cabc.Iterable[bytes]:
         """Call the application; what it returns, or this object in its place."""
@@ -159,14 +164,13 @@ class _Response:
             with contextlib.suppress(HeadersAlreadySent):
                 self._finish()
             raise
-        except BaseException:
+        except BaseException as error:
             self._fail()
             self._finish()
-            raise
-        visit: t.Any = self._session._source
+            return self._apologize(error)
         if (
             type(body) in (list, tuple)
-            or (visit.complete and type(body) is ClosingIterator)
+            or (self._exchange.is_complete and type(body) is ClosingIterator)
             or (isinstance(wrapper, type) and isinstance(body, wrapper))
             or (body is self._file and body is not None)
             or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))
@@ -175,9 +179,9 @@ class _Response:
             # subclass of list is none of them: it may make its parts when it is read.
             try:
                 self._finish()
-            except BaseException:
+            except BaseException as error:
                 self._close_body()  # the server does not get it
-                raise
+                return self._apologize(error)
             return body
         sized: t.Any = body
         return _SizedBody(self, sized) if hasattr(body, "__len__") else self
@@ -189,11 +193,11 @@ class _Response:
         if exc_info is None and self._head is not None:
             raise AssertionError("start_response() was called twice without exc_info")
         self._head = (status, headers)
-        if self._flushed:
+        if self._is_flushed:
             try:
                 # Raises exc_info again if the first head has left already.
                 self._write = self._server_start(
-                    status, self._decorated(status, headers), exc_info
+                    status, self._exchange.mark(status, headers), exc_info
                 )
             finally:
                 exc_info = None  # its traceback refers to this frame
@@ -213,14 +217,20 @@ class _Response:
             if self._iterator is None:
                 self._iterator = iter(self._body)
             item = next(self._iterator)
+            if not self._is_flushed and self._head is not None:
+                self._flush()
         except StopIteration:
-            self._save()
+            try:
+                self._save()
+            except SessionUnavailable as error:
+                return self._begin_apology(error)
             raise
+        except SessionUnavailable as error:
+            self._fail()
+            return self._begin_apology(error)
         except BaseException:
             self._fail()
             raise
-        if not self._flushed and self._head is not None:
-            self._flush()
         return item
 
     def close(self) -> None:
@@ -237,50 +247,46 @@ class _Response:
 
     def _flush(self) -> None:
         """Save the session, then give the server the head."""
-        if self._flushed:
+        if self._is_flushed:
             return
         assert self._head is not None
-        status, headers = self._head
-        if self._session.accessed:
-            self._outcome = self._commit(headers_sent=False)
-            headers = self._decorated(status, headers)
-        self._flushed = True
-        self._session._seal()
+        try:
+            status, headers = self._head
+            headers = self._exchange.finish(status, headers)
+        except BaseException:
+            self._fail()
+            raise
+        self._is_flushed = True
         self._write = self._server_start(status, headers)
 
     def _save(self) -> None:
         """Flush, or save what has changed since."""
-        if self._head is not None and not self._flushed:
+        if self._head is not None and not self._is_flushed:
             self._flush()
-        elif self._session.accessed:
-            self._commit(headers_sent=True)
-
-    def _commit(self, *, headers_sent: bool) -> Outcome:
-        if self._failed:
-            return UNCHANGED
-        try:
-            return self._sessions.commit(
-                self._session,
-                secure=self._environ.get("wsgi.url_scheme") == "https",
-                headers_sent=headers_sent,
-            )
-        except BaseException:
-            self._fail()
-            raise
-
-    def _decorated(self, status: str, headers: Headers) -> Headers:
-        return with_session(
-            status,
-            headers,
-            self._outcome,
-            name=self._sessions.config.cookie_name,
-            accessed=self._session.accessed,
-        )
+        else:
+            self._exchange.save_late()
 
     def _fail(self) -> None:
         """Nothing is saved from here on, so the head that waits for it never leaves."""
-        self._failed = True
+        self._exchange.abandon()
         self._head = None
+
+    def _apologize(self, error: BaseException) -> list[bytes]:
+        """The whole response for an error that is ours to answer; raises all others."""
+        is_ours = isinstance(error, SessionUnavailable) and self._answers_unavailable
+        if not isinstance(error, SessionUnavailable) or not is_ours or self._is_flushed:
+            raise error
+        logger.warning("503 Service Unavailable: %s", error)
+        response = error.get_response(self._environ)
+        response.headers["Cache-Control"] = "no-store"
+        body, status, headers = response.get_wsgi_response(self._environ)
+        self._is_flushed = True
+        self._server_start(status, self._exchange.mark(status, headers))
+        return list(body)
+
+    def _begin_apology(self, error: SessionUnavailable) -> bytes:
+        self._iterator = iter(self._apologize(error))
+        return next(self._iterator, b"")
 
     def _close_body(self) -> None:
         body, self._body = self._body, None
@@ -288,13 +294,13 @@ class _Response:
             body.close()
 
     def _finish(self) -> None:
-        if self._finished:
+        exchange = self._exchange
+        if exchange.is_over:
             return
-        self._finished = True
         try:
             self._save()
         finally:
-            self._sessions.close(self._session)
+            exchange.close()
 
     def _remembering(self, wrapper: cabc.Callable[..., t.Any]) -> t.Any:
         """uWSGI's file wrapper is a function, known by the object that it made."""

@@ -30,7 +30,8 @@ from pyramid.interfaces import ISessionFactory
 from zope.interface import implementer
 
 from .errors import SessionUnavailable
-from .headers import with_session
+from .exchange import Exchange
+from .exchange import SavedBody
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .session import Session
@@ -157,37 +158,28 @@ class SessionFactory:
 
     def __call__(self, request: t.Any) -> PyramidSession:
         """The session of a request."""
-        session = request.environ.get(ENVIRON_KEY)
-        if not isinstance(session, Session) or not self.sessions.is_serving(session):
-            environ = request.environ
-            session = self.sessions.open(
-                environ.get("HTTP_COOKIE", ""), environ.get("SCRIPT_NAME", "")
-            )
-            request.add_response_callback(_Saving(self.sessions, session))
-        return PyramidSession(session)
+        exchange = self.sessions.serving(request.environ.get(ENVIRON_KEY))
+        if exchange is None:
+            exchange = self.sessions.exchange(request.environ)
+            request.add_response_callback(_Saving(exchange))
+        return PyramidSession(exchange.session)
 
 
 class _Saving:
     """The response callback that saves a session and sets its cookie."""
 
-    def __init__(self, sessions: SessionManager, session: Session) -> None:
-        self._sessions = sessions
-        self._session = session
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     def __call__(self, request: t.Any, response: t.Any) -> None:
         if not all(isinstance(other, _Saving) for other in request.response_callbacks):
             # Those that are still to come may change the session.
             request.add_response_callback(self)
             return
-        outcome = self._sessions.commit(self._session, secure=request.scheme == "https")
-        self._session._seal()
-        response.headerlist = with_session(
-            response.status,
-            response.headerlist,
-            outcome,
-            name=self._sessions.config.cookie_name,
-            accessed=self._session.accessed,
-        )
+        exchange = self._exchange
+        response.headerlist = exchange.finish(response.status, response.headerlist)
+        if type(response.app_iter) not in (list, tuple):
+            response.app_iter = SavedBody(response.app_iter, exchange)
 
 
 def includeme(config: t.Any) -> None:

@@ -1,17 +1,29 @@
-"""A session as it is stored, and how two versions of it merge."""
+"""A session as it is stored, the session ids that name it, and what it leaves behind
+when it moves or ends."""
 
 from __future__ import annotations
 
 import binascii
 import collections.abc as cabc
+import enum
 import hashlib
+import hmac
 import re
 import reprlib
 import secrets
 import types
 import typing as t
 
+from .errors import Undecodable
+
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+#: Each writer of a session draws so many bytes, and the last four are kept.
+_REVISION_BYTES = 8
+_REVISIONS_KEPT = 4
+
+#: What a session id encodes.
+_SID_BYTES = 32
 
 
 def url_safe_base64(data: bytes) -> bytes:
@@ -48,78 +60,148 @@ class Record(t.NamedTuple):
 
     #: The session id; no representation of a record shows it.
     sid: str
-    #: The two parts of its SHA-256.
-    digests: tuple[str, bytes]
-    #: Milliseconds since the epoch.
+    #: Its digest, safe to show, to log and to keep in Redis.
+    id: str
+    #: What the stored value is bound to the session id by.
+    binding: bytes
+    #: When the session began, in milliseconds since the epoch.
     created: int
+    #: When the session id was drawn; known from the cookie, not from what is stored.
+    drawn: int
+    #: Drawn at random for a browser; it stays when the session id changes.
+    device: bytes
     permanent: bool = False
-    #: Drawn at random by each writer; empty for what was never stored.
-    revision: bytes = b""
+    #: Drawn at random by the last four writers, the last one first; empty for what was
+    #: never stored.
+    revisions: bytes = b""
     #: Names and their packed values.
     packed: cabc.Mapping[str, bytes] = types.MappingProxyType({})
-    #: The session id of another library's session that this one is to replace.
-    foreign_sid: str = ""
 
     def __repr__(self) -> str:
         return f"<Record {self.id}>"
 
     @classmethod
-    def fresh(cls, created: int, permanent: bool = False) -> Record:
+    def fresh(cls, now: int, permanent: bool = False) -> Record:
         """A new session under a new session id of 256 random bits."""
-        sid = secrets.token_urlsafe(32)
-        return cls(sid, digests(sid), created, permanent)
-
-    @property
-    def id(self) -> str:
-        """The digest of the session id, safe to show, to log and to keep in Redis."""
-        return self.digests[0]
+        sid = secrets.token_urlsafe(_SID_BYTES)
+        device = secrets.token_bytes(8)
+        return cls(sid, *digests(sid), now, now, device, permanent)
 
     @property
     def stored(self) -> bool:
         """Whether this session is in Redis."""
-        return bool(self.revision)
+        return bool(self.revisions)
+
+    @property
+    def revision(self) -> bytes:
+        """What the last writer has drawn."""
+        return self.revisions[:_REVISION_BYTES]
 
     def revised(self, packed: cabc.Mapping[str, bytes], permanent: bool) -> Record:
         """The same session with other contents, as a writer wants to store it."""
-        revision = secrets.token_bytes(8)
+        earlier = self.revisions[: _REVISION_BYTES * (_REVISIONS_KEPT - 1)]
+        revisions = secrets.token_bytes(_REVISION_BYTES) + earlier
         return Record(
             self.sid,
-            self.digests,
+            self.id,
+            self.binding,
             self.created,
+            self.drawn,
+            self.device,
             permanent,
-            revision,
+            revisions,
             packed,
-            self.foreign_sid,
         )
 
-    def renamed(self, sid: str | None = None) -> Record:
-        """The same session under another session id, or a new one."""
-        sid = sid or secrets.token_urlsafe(32)
-        return self._replace(sid=sid, digests=digests(sid))
+    def renamed(self, now: int) -> Record:
+        """The same session under a new session id."""
+        return self.under(secrets.token_urlsafe(_SID_BYTES), now)
+
+    def under(self, sid: str, drawn: int) -> Record:
+        """The same session under another session id."""
+        session_id, binding = digests(sid)
+        return self._replace(sid=sid, id=session_id, binding=binding, drawn=drawn)
 
 
-class Changes(t.NamedTuple):
-    """What a request did to a session, compared with what it had loaded."""
+class Stored(t.NamedTuple):
+    """What a stored session says, whosever it is."""
 
-    #: All names and packed values, as this request sees them.
-    packed: cabc.Mapping[str, bytes]
-    #: Names that were added or got another value.
-    changed: list[str]
-    #: Names that were removed.
-    removed: list[str]
+    permanent: bool
+    revisions: bytes
+    binding: bytes
+    created: int
+    device: bytes
+    packed: dict[str, bytes]
+
+    def under(self, sid: str, session_id: str, drawn: int) -> Record:
+        """The session of a session id, to which the caller knows it to be bound."""
+        return Record(
+            sid,
+            session_id,
+            self.binding,
+            self.created,
+            drawn,
+            self.device,
+            self.permanent,
+            self.revisions,
+            self.packed,
+        )
+
+
+class State(enum.Enum):
+    """What is known of a session under the session id that a browser has sent."""
+
+    #: Nothing was ever stored for this visitor.
+    NEW = "n"
+    #: It is stored, or still another library's.
+    LIVE = "l"
+    #: It got a new session id, and the old one is good for a while yet.
+    MOVED = "o"
+    #: It got a new session id, which whoever has the old one must not learn.
+    RENEWED = "c"
+    #: Its visitor has logged out.
+    ENDED = "e"
+    #: It is not there any more: expired, or ended longer ago.
+    GONE = "g"
+
+
+class Tombstone(t.NamedTuple):
+    """What stands under the key of a session that moved or ended."""
+
+    state: State
+    #: The digest of the session id that the session has now; "" where there is none.
+    successor: str = ""
+    #: The successor's session id, as only the old one opens it.
+    wrapped_sid: bytes = b""
+    #: What it held when it was renewed; only where nobody was logged in.
+    frozen: Stored | None = None
 
     @classmethod
-    def between(
-        cls, base: cabc.Mapping[str, bytes], packed: cabc.Mapping[str, bytes]
-    ) -> Changes:
-        """What turns one into the other."""
-        changed = [name for name in packed if packed[name] != base.get(name)]
-        return cls(packed, changed, [name for name in base if name not in packed])
+    def moved(cls, sid: str, successor: Record) -> Tombstone:
+        """For a session id whose session goes on under another one."""
+        raw = binascii.a2b_base64(
+            successor.sid.replace("-", "+").replace("_", "/") + "="
+        )
+        wrapped = _xor(raw, _wrapping_key(sid, successor.id))
+        return cls(State.MOVED, successor.id, wrapped)
 
-    def onto(self, theirs: cabc.Mapping[str, bytes]) -> dict[str, bytes]:
-        """Merge: these changes applied to what another request has stored."""
-        merged = {
-            name: packed for name, packed in theirs.items() if name not in self.removed
-        }
-        merged.update((name, self.packed[name]) for name in self.changed)
-        return merged
+    def successor_of(self, sid: str) -> str:
+        """The session id that took the place of ``sid``.
+
+        Raises :exc:`~wsgi_redis_session.errors.Undecodable` where this tombstone was
+        not made for it.
+        """
+        raw = _xor(self.wrapped_sid, _wrapping_key(sid, self.successor))
+        found = url_safe_base64(raw).decode("ascii")
+        if not hmac.compare_digest(digest(found), self.successor):
+            raise Undecodable("the tombstone is not that of this session")
+        return found
+
+
+def _wrapping_key(sid: str, successor: str) -> bytes:
+    return hmac.digest(sid.encode("ascii"), f"successor{successor}".encode(), "sha256")
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    number = int.from_bytes(one) ^ int.from_bytes(other)
+    return number.to_bytes(len(other))

@@ -1,91 +1,52 @@
-"""Sessions in Redis: keys, values and scripts. Nothing else sends a Redis command.
+"""Sessions in Redis: which key, which script, and what their replies mean.
 
 A session is one string. Its key is the ``key_prefix`` and the digest of the session
-id, so nothing in Redis is a usable cookie. Its value is
-
-====== ===== ========================================================================
-offset bytes
-====== ===== ========================================================================
-0      1     format, 1
-1      1     flags: 1 = permanent
-2      8     revision: drawn at random by whoever wrote the value
-10     8     binding: more of the same SHA-256, so that a value under a wrong key, or
-             the reply to somebody else's question, is found out
-18     8     created: milliseconds since the epoch, big-endian
-26           a MessagePack map from name (str) to packed value (bin)
-====== ===== ========================================================================
-
-A session that got a new session id leaves a trace for a minute, with which requests
-that are still on their way find its successor: a 0 byte; ``1``, or ``0`` where they may
-end it but save nothing into it; the successor's digest (24 bytes); and what others had
-saved meanwhile, if they had. It is never loaded. One that was emptied is kept as an
-empty map for as long. Every key has a TTL.
+id, so nothing in Redis is a usable cookie. Every key has a TTL.
 """
 
 from __future__ import annotations
 
-import inspect
-import struct
 import typing as t
 
-import ormsgpack
-from redis import Redis
-from redis.exceptions import ChildDeadlockedError
 from redis.exceptions import NoScriptError
-from redis.exceptions import RedisClusterException
-from redis.exceptions import RedisError
 from redis.exceptions import ResponseError
 
+from . import layout
+from .changes import Changes
 from .errors import SessionUnavailable
 from .errors import Undecodable
+from .lifetimes import EMPTY_TTL
+from .lifetimes import ENDED_TTL
 from .lifetimes import Expiry
-from .record import Changes
+from .lifetimes import Touch
 from .record import digest
 from .record import digests
 from .record import Record
-from .scripts import DELETE
+from .record import State
+from .record import Tombstone
+from .scripts import END
+from .scripts import Merging
 from .scripts import RETIRE
 from .scripts import SAVE
 from .scripts import Script
+from .scripts import TOUCH
+from .transport import Check
+from .transport import Command
+from .transport import Transport
 
-_HEADER = struct.Struct(">BB8s8sQ")
-_MERGE = struct.Struct(">QQQ??II")
-_FORMAT = 1
-_PERMANENT = 1
-_TRACE = b"\0"
+#: How often a session is followed to its successor: more often than one is renewed
+#: while a tombstone lives.
+MAX_LINKS = 64
 
-#: What a client does that nobody has put something around.
-_PLAIN = Redis.execute_command if inspect.isfunction(Redis.execute_command) else None
-
-#: What redis-py raises; not all of it is a RedisError.
-_FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
-
-#: How long a session that was replaced or emptied leaves a trace, in milliseconds:
-#: longer than a request takes that had loaded it before.
-TRACE_TTL = 60_000
+_ENDED = layout.write_tombstone(Tombstone(State.ENDED))
+_GONE = Tombstone(State.GONE)
 
 
-class Client(t.Protocol):
-    """What the store needs of redis-py's ``Redis`` and ``RedisCluster``."""
+class Limits(t.NamedTuple):
+    """How large a stored session may be; 0 is no limit."""
 
-    def execute_command(self, *args: t.Any, **options: t.Any) -> t.Any:
-        """Send a command and return its reply."""
-
-
-class Gone(t.NamedTuple):
-    """The session has ended; nothing was written."""
-
-
-class Moved(t.NamedTuple):
-    """The session got a new session id; nothing was written."""
-
-    successor: str
-
-
-class Conflict(t.NamedTuple):
-    """Others have changed the same names; nothing was written."""
-
-    theirs: Record
+    max_bytes: int
+    max_names: int
 
 
 class Saved(t.NamedTuple):
@@ -96,52 +57,91 @@ class Saved(t.NamedTuple):
     revived: bool
 
 
-class RedisStore:
-    """Loads, creates, saves, touches and deletes sessions.
+class Conflict(t.NamedTuple):
+    """Others have changed the same names; nothing was written."""
 
-    Every method raises :exc:`~wsgi_redis_session.SessionUnavailable` from what redis-py
-    raised. All of them may be repeated after a lost reply.
+    theirs: Record
+
+
+class TooLarge(t.NamedTuple):
+    """With what others have saved it would be too large; nothing was written."""
+
+    #: How many bytes, or names, it would have.
+    size: int
+    unit: str
+    limit: int
+
+
+class RedisStore:
+    """Loads, creates, saves, retires and ends sessions.
+
+    Every method raises :exc:`~wsgi_redis_session.SessionUnavailable` where Redis did
+    not answer, and may be repeated after a lost reply.
     """
 
-    def __init__(self, client: Client, key_prefix: str) -> None:
-        self.client = client
+    def __init__(self, transport: Transport, key_prefix: str, limits: Limits) -> None:
+        self.transport = transport
         self.key_prefix = key_prefix
-        # A client with a single connection has a lock for it, a cluster many pools.
-        self._pool: t.Any = None
-        if isinstance(client, Redis) and client.connection is None:
-            self._pool = client.connection_pool
+        self._limits = limits
 
-    def load(self, sid: str, ttl: int | None = None) -> Record | None:
-        """The session of a session id; with ``ttl`` (milliseconds) prolong it as well.
+    def load(
+        self, sid: str, drawn: int, touch: Touch | None = None
+    ) -> Record | Tombstone:
+        """What is stored under a session id that was drawn then; with ``touch`` prolong
+        it as well.
 
-        Raises :exc:`~wsgi_redis_session.errors.Undecodable` for a value that is not
-        one of ours.
+        Raises :exc:`~wsgi_redis_session.errors.Undecodable` for a value that is not one
+        of ours, or not this session's.
         """
         session_id, binding = digests(sid)
         key = self.key_prefix + session_id
-        command = ("GET", key) if ttl is None else ("GETEX", key, "PX", ttl)
+
+        def is_ours(reply: t.Any) -> bool:
+            return reply is None or layout.is_bound(reply, binding)
+
         try:
-            value = self._send(*command)
-        except _FAILURES as error:
-            if _is_of_another_type(error):
+            if touch is None:
+                value = self.transport.send(("GET", key), is_ours)
+            else:
+                args = tuple(map(_digits, touch))
+                value = self._run(TOUCH, key, args, is_ours)
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error):
                 raise Undecodable("the key holds no string") from error
             raise SessionUnavailable from error
         if value is None:
-            return None
-        if not isinstance(value, bytes):
-            self._desynchronised()
-        if value[:1] == _TRACE:
-            return None
-        return self._record(sid, (session_id, binding), value)
+            return _GONE
+        if not is_ours(value):
+            raise Undecodable("the value is that of another session")
+        if layout.is_tombstone(value):
+            return layout.read_tombstone(value)
+        return layout.read(value).under(sid, session_id, drawn)
+
+    def follow(self, sid: str, tombstone: Tombstone, now: int) -> Record | Tombstone:
+        """What is stored where a tombstone leads that was found under ``sid``."""
+        try:
+            return self.load(tombstone.successor_of(sid), now)
+        except Undecodable:
+            return _GONE
 
     def create(self, record: Record, ttl: int) -> bool:
         """Store a new session; false if the session id is taken."""
         key = self.key_prefix + record.id
-        if self._execute("SET", key, _encode(record), "NX", "PX", ttl):
+        value = layout.write(record)
+        if self._send("SET", key, value, "NX", "PX", _digits(ttl)):
             return True
         # Taken, or it was us and the reply was lost.
-        stored = self.load(record.sid)
-        return stored is not None and stored.revision == record.revision
+        stored = self.load(record.sid, record.drawn)
+        return isinstance(stored, Record) and stored.revision == record.revision
+
+    def replace(self, record: Record, ttl: int) -> None:
+        """Store a session whose session id nobody else knows yet."""
+        key = self.key_prefix + record.id
+        self._send("SET", key, layout.write(record), "PX", _digits(ttl))
+
+    def discard(self, record: Record) -> None:
+        """Remove a session whose session id nobody else knows."""
+        self._send("DEL", self.key_prefix + record.id)
 
     def save(
         self,
@@ -150,235 +150,235 @@ class RedisStore:
         changes: Changes,
         expiry: Expiry,
         *,
-        successor: str | None = None,
+        sets_kind: bool,
         detect_conflicts: bool = False,
-    ) -> Saved | Conflict | Moved | Gone:
+    ) -> Saved | Conflict | TooLarge | Tombstone:
         """Replace what was loaded, or merge into what others have saved meanwhile.
 
-        With ``successor``, save into the session that took the place of this one.
+        ``ours`` is stored under its own session id, which is that of ``base`` or of its
+        successor.
+
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable` also where a reply was lost
+        and, with ``detect_conflicts``, nobody can tell any more whether it was saved.
         """
-        names = [*changes.changed, *changes.removed]
-        loaded = (
-            [base.packed.get(name, b"") for name in names] if detect_conflicts else []
+        names = [name.encode() for name in changes.names]
+        if detect_conflicts:
+            names += [base.packed.get(name, b"") for name in changes.names]
+        empty_ttl = min(EMPTY_TTL, expiry.transient)
+        merging = Merging(
+            transient_ttl=expiry.transient,
+            permanent_ttl=expiry.permanent,
+            empty_ttl=empty_ttl,
+            max_bytes=self._limits.max_bytes,
+            max_names=self._limits.max_names,
+            sets_kind=sets_kind,
+            is_again=False,
+            changed=len(changes.changed),
+            removed=len(changes.removed),
         )
-        empty = min(TRACE_TTL, expiry.transient)
-        letter, data = self._run(
+        ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
+        head = (base.revision, layout.write(ours), _digits(ttl))
+        letter, data = self._ask(
             SAVE,
-            successor or base.id,
+            ours.id,
             ours.revision,
-            b"" if successor else base.revision,
-            _encode(ours),
-            expiry.of(ours.permanent) if ours.packed else empty,
-            _MERGE.pack(
-                expiry.transient,
-                expiry.permanent,
-                empty,
-                successor is None,
-                ours.permanent != base.permanent,
-                len(changes.changed),
-                len(changes.removed),
-            ),
-            *names,
-            *loaded,
+            (*head, merging.pack(), *names),
+            (*head, merging._replace(is_again=True).pack(), *names),
         )
         if letter == b"S":
             return Saved(ours, revived=not base.packed)
         if letter == b"M":
-            stored = self._merged(ours, data[1:], bound=successor is None)
-            return Saved(stored, revived=data[:1] == b"1")
+            return Saved(_read(data[1:], ours), revived=data[:1] == b"1")
         if letter == b"C":
-            return Conflict(self._merged(ours, data, bound=successor is None))
-        return Moved(data.decode("ascii")) if letter == b"N" else Gone()
-
-    def touch(self, record: Record, ttl: int) -> None:
-        """Let the session expire in ``ttl`` milliseconds."""
-        self._execute("PEXPIRE", self.key_prefix + record.id, ttl)
+            return Conflict(_read(data, ours))
+        if letter == b"B":
+            return TooLarge(int(data), "bytes", self._limits.max_bytes)
+        if letter == b"N":
+            return TooLarge(int(data), "names", self._limits.max_names)
+        if letter == b"U":
+            raise SessionUnavailable(
+                "a reply of Redis was lost, and so many others have saved since that "
+                "nobody can tell whether this session was saved"
+            )
+        return _read_tombstone(data) if letter == b"T" else _GONE
 
     def retire(
         self,
-        base: Record,
-        new: Record,
+        old: Record,
+        tombstone: Tombstone,
+        ttl: int,
         *,
-        successor: str | None = None,
-        same_user: bool = True,
-    ) -> Record | Moved | Gone | None:
-        """End a session whose place a new one takes.
+        whatever: bool = False,
+        freeze: bool = False,
+    ) -> Record | Tombstone | None:
+        """Put a tombstone in the place of a session whose successor is stored.
 
-        Returns what others have saved into it since ``base`` was loaded, or ``None``
-        if nobody has. With ``successor``, end the one that took its place already.
-        Without ``same_user``, requests that are still running save nothing any more.
+        ``None`` if that was done. If others have saved since ``old`` was seen, what
+        they have saved is returned, and nothing is done, but with ``whatever``. With
+        ``freeze`` the tombstone keeps the session as it is.
         """
-        letter, data = self._run(
+        letter, data = self._ask(
             RETIRE,
-            successor or base.id,
-            new.id.encode("ascii"),
-            new.id,
-            b"" if successor else base.revision,
-            b"" if successor else base.digests[1],
-            TRACE_TTL,
-            "1" if same_user else "0",
+            old.id,
+            tombstone.successor.encode("ascii"),
+            (
+                layout.write_tombstone(tombstone),
+                _digits(ttl),
+                b"" if whatever else old.revision,
+                old.binding,
+                b"1" if freeze else b"0",
+            ),
         )
         if letter == b"S":
-            bound = successor is None
-            return self._merged(base, data, bound=bound) if data else None
-        return Moved(data.decode("ascii")) if letter == b"N" else Gone()
+            return None
+        if letter == b"C":
+            return _read(data, old)
+        return _read_tombstone(data) if letter == b"T" else _GONE
 
-    def delete(self, session_id: str) -> None:
-        """End a session, by its digest, and the one that took its place."""
-        while True:
+    def end(self, session_id: str) -> bool:
+        """End a session, by its digest, or what took its place; whether there was
+        anything to end."""
+        seen = set[str]()
+        while session_id and session_id not in seen and len(seen) < MAX_LINKS:
+            seen.add(session_id)
             echo = session_id.encode("ascii")
-            letter, data = self._run(DELETE, session_id, echo, session_id)
-            if letter != b"N":
-                return
-            session_id = data.decode("ascii")
+            args = (echo, _ENDED, _digits(ENDED_TTL))
+            letter, data = self._ask(END, session_id, echo, args)
+            if letter != b"T":
+                return letter == b"E"
+            session_id = layout.successor(data)
+        return False
+
+    def goes_on(self, session_id: str) -> bool:
+        """Whether there is a session under this digest, or one that took its place."""
+        seen = set[str]()
+        while session_id and session_id not in seen and len(seen) < MAX_LINKS:
+            seen.add(session_id)
+            head = self._send("GETRANGE", self.key_prefix + session_id, "0", "25")
+            if not layout.is_tombstone(head):
+                return bool(head)
+            session_id = layout.successor(head)
+        return False
+
+    def left(self, session_id: str) -> int:
+        """How long what is under a digest will be there yet, in milliseconds; 0 where
+        there is nothing."""
+        return max(0, int(self._send("PTTL", self.key_prefix + session_id)))
+
+    # What another library has stored.
 
     def load_foreign(self, key: str) -> bytes | None:
-        """What another library has stored under a key."""
+        """What another library has under a key, if it is a string."""
         try:
-            value = self._send("GET", key)
-        except _FAILURES as error:
-            if _is_of_another_type(error):
-                return None  # none of the values that we look for
+            value = self.transport.send(("GET", key))
+        except ResponseError as error:
+            if "WRONGTYPE" in str(error):
+                return None
             raise SessionUnavailable from error
         return value if isinstance(value, bytes) else None
 
-    def claim(self, foreign_sid: str, new: Record) -> bool:
-        """Let a new session take the place of another library's; false if another
-        request has put one there already."""
+    def load_tombstone(self, foreign_sid: str) -> Tombstone | None:
+        """What became of another library's session, if it is one of ours by now."""
+        value = self._send("GET", self.key_prefix + digest(foreign_sid))
+        return None if value is None else _read_tombstone(value)
+
+    def claim(
+        self,
+        foreign_sid: str,
+        tombstone: Tombstone,
+        ttl: int,
+        frozen: Record | None = None,
+    ) -> Tombstone | None:
+        """Put a tombstone where another library's session would be if it were ours;
+        the one that is there already, if there is one."""
         key = self.key_prefix + digest(foreign_sid)
-        trace = _TRACE + b"1" + new.id.encode("ascii")
-        if self._execute("SET", key, trace, "NX", "PX", TRACE_TTL):
-            return True
-        # It was us, if the reply was lost.
-        return bool(self._execute("GET", key) == trace)
+        value = layout.write_tombstone(tombstone)
+        if frozen is not None:
+            value += layout.write(frozen)
+        if self._send("SET", key, value, "NX", "PX", _digits(ttl)):
+            return None
+        found = self._send("GET", key)
+        if found is None or found == value:
+            return None  # it was us, and the reply was lost
+        return _read_tombstone(found)
 
-    def delete_foreign(self, key: str) -> bool:
-        """Delete what another library has stored; false if it was gone."""
-        return bool(self._execute("DEL", key))
+    def delete_foreign(self, key: str) -> None:
+        """Delete what another library has stored."""
+        self._send("DEL", key)
 
-    def _run(
-        self, script: Script, session_id: str, echo: bytes, *args: t.Any
+    def _ask(
+        self,
+        script: Script,
+        session_id: str,
+        echo: bytes,
+        args: Command,
+        again: Command = (),
     ) -> tuple[bytes, bytes]:
         """Run a script on one session; the letter of its reply and what follows.
 
         Every reply of ours begins with ``echo``.
         """
-        rest = (1, self.key_prefix + session_id, *args)
-        try:
-            reply = self._send("EVALSHA", script.sha, *rest)
-        except NoScriptError:
-            reply = self._execute("EVAL", script.source, *rest)
-        except _FAILURES as error:
-            raise SessionUnavailable from error
         end = len(echo)
-        if not isinstance(reply, bytes) or reply[:end] != echo:
-            self._desynchronised()
-        letter = reply[end : end + 1]
-        if letter == b"B":
-            self._desynchronised()
-        return letter, reply[end + 1 :]
 
-    def _execute(self, *args: t.Any) -> t.Any:
+        def is_ours(reply: t.Any) -> bool:
+            return isinstance(reply, bytes) and reply[:end] == echo
+
         try:
-            return self._send(*args)
-        except _FAILURES as error:
+            reply = self._run(
+                script, self.key_prefix + session_id, args, is_ours, again or args
+            )
+        except ResponseError as error:
+            raise SessionUnavailable from error
+        if not is_ours(reply):
+            raise SessionUnavailable("Redis answered somebody else's question twice")
+        return reply[end : end + 1], reply[end + 1 :]
+
+    def _run(
+        self,
+        script: Script,
+        key: str,
+        args: Command,
+        is_ours: Check,
+        again: Command = (),
+    ) -> t.Any:
+        rest = ("1", key)
+        send = self.transport.send
+        try:
+            return send(
+                ("EVALSHA", script.sha, *rest, *args),
+                is_ours,
+                ("EVALSHA", script.sha, *rest, *(again or args)),
+            )
+        except NoScriptError:
+            return send(
+                ("EVAL", script.source, *rest, *args),
+                is_ours,
+                ("EVAL", script.source, *rest, *(again or args)),
+            )
+
+    def _send(self, *command: str | bytes) -> t.Any:
+        try:
+            return self.transport.send(command)
+        except ResponseError as error:
             raise SessionUnavailable from error
 
-    def _send(self, *command: t.Any) -> t.Any:
-        """One command over one connection of the pool, which is half of what redis-py's
-        ``execute_command`` costs. That one is called where somebody listens to it, for
-        tracing, say, or where there is more to it."""
-        client = self.client
-        pool = self._pool
-        if pool is None or type(client).execute_command is not _PLAIN:
-            return client.execute_command(*command)
-        connection = pool.get_connection()
-        try:
-            try:
-                connection.send_command(*command)
-                return connection.read_response()
-            except Exception as error:  # which of them to retry, redis-py decides
-                return _retry(connection, command, error)
-        except ResponseError:
-            raise
-        except BaseException:
-            # Its reply may still be on the way: nobody else is to read it.
-            connection.disconnect()
-            raise
-        finally:
-            pool.release(connection)
 
-    def _record(self, sid: str, known: tuple[str, bytes], value: bytes) -> Record:
-        """Raises where a value is not one of ours, or not this session's."""
-        record, binding = _decode(sid, known, value)
-        if binding != known[1]:
-            self._desynchronised()
-        return record
-
-    def _merged(self, mine: Record, value: bytes, *, bound: bool) -> Record:
-        """A value that a script has returned for a session that we know."""
-        try:
-            if bound:
-                return self._record(mine.sid, mine.digests, value)
-            return _decode(mine.sid, mine.digests, value)[0]
-        except Undecodable as error:
-            raise SessionUnavailable from error
-
-    def _desynchronised(self) -> t.NoReturn:
-        """Drop all connections: one of them answers somebody else's questions."""
-        pool = getattr(self.client, "connection_pool", None)
-        if pool is not None:
-            pool.disconnect()
-        else:
-            disconnect = getattr(self.client, "disconnect_connection_pools", None)
-            if disconnect is not None:
-                disconnect()
-        raise SessionUnavailable(
-            "Redis answered with a value that does not belong to this session: its "
-            "connection was out of step, or the value was moved to another key."
-        )
+def _digits(number: int) -> bytes:
+    # hiredis ends the process if it is interrupted while it packs a number.
+    return b"%d" % number
 
 
-def _retry(connection: t.Any, command: tuple[t.Any, ...], failure: Exception) -> t.Any:
-    """Let redis-py decide what becomes of a first attempt that failed."""
-    failures = [failure]
-
-    def ask() -> t.Any:
-        if failures:
-            raise failures.pop()
-        connection.send_command(*command)
-        return connection.read_response()
-
-    def hang_up(error: Exception) -> None:
-        connection.disconnect()
-
-    return connection.retry.call_with_retry(ask, hang_up)
-
-
-def _is_of_another_type(error: Exception) -> bool:
-    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
-
-
-def _encode(record: Record) -> bytes:
-    header = _HEADER.pack(
-        _FORMAT,
-        _PERMANENT if record.permanent else 0,
-        record.revision,
-        record.digests[1],
-        record.created,
-    )
-    return header + ormsgpack.packb(record.packed)
-
-
-def _decode(sid: str, known: tuple[str, bytes], value: bytes) -> tuple[Record, bytes]:
-    if len(value) <= _HEADER.size or value[0] != _FORMAT:
-        raise Undecodable("the value has no header of ours")
-    _, flags, revision, binding, created = _HEADER.unpack_from(value)
+def _read(value: bytes, known: Record) -> Record:
+    """A value that a script has returned for a session that we know."""
     try:
-        packed = ormsgpack.unpackb(value[_HEADER.size :])
-    except ValueError as error:
-        raise Undecodable("the value is no MessagePack map") from error
-    if not isinstance(packed, dict) or not set(map(type, packed.values())) <= {bytes}:
-        raise Undecodable("the value is no map of packed values")
-    is_permanent = bool(flags & _PERMANENT)
-    return Record(sid, known, created, is_permanent, revision, packed), binding
+        return layout.read(value).under(known.sid, known.id, known.drawn)
+    except Undecodable as error:
+        raise SessionUnavailable from error
+
+
+def _read_tombstone(value: bytes) -> Tombstone:
+    """Where it cannot be read, nothing is known of the session that was there."""
+    try:
+        return layout.read_tombstone(value)
+    except Undecodable:
+        return _GONE

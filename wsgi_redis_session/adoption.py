@@ -1,0 +1,124 @@
+"""Sessions that another library has stored become ours, each once.
+
+Which of ours it became is kept under the digest of its session id, as long as that
+one lives: its browser may come back with the old cookie in a week.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import itertools
+
+from .events import EventLog
+from .legacy import LegacyReader
+from .lifetimes import ENDED_TTL
+from .lifetimes import Lifetimes
+from .record import digest
+from .record import Record
+from .record import State
+from .record import Tombstone
+from .serializer import Serializer
+from .store import RedisStore
+
+#: Of several cookies, as many are looked at.
+_MAX_CANDIDATES = 4
+
+_GONE = Tombstone(State.GONE)
+
+
+class Adoption:
+    """Finds sessions that another library has stored under a prefix."""
+
+    def __init__(
+        self,
+        reader: LegacyReader,
+        serializer: Serializer,
+        store: RedisStore,
+        lifetimes: Lifetimes,
+        events: EventLog,
+        prefix: str,
+    ) -> None:
+        self._reader = reader
+        self._serializer = serializer
+        self._store = store
+        self._lifetimes = lifetimes
+        self._events = events
+        self._prefix = prefix
+
+    def find(
+        self, values: cabc.Iterable[str]
+    ) -> cabc.Iterator[tuple[str, Adoptable | Tombstone]]:
+        """What the values of a browser's cookies name: session ids, each with its
+        session or with what became of it.
+
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
+        """
+        sids = filter(None, map(self._reader.sid, values))
+        for sid in itertools.islice(sids, _MAX_CANDIDATES):
+            # In this order: one that is adopted leaves its tombstone first.
+            record = self.load(sid)
+            tombstone = self._store.load_tombstone(sid)
+            if tombstone is not None:
+                if record is not None:
+                    self.delete(sid)  # whoever adopted it did not come so far
+                yield sid, tombstone
+            elif record is not None:
+                yield sid, Adoptable(self, self._store, sid, record)
+
+    def load(self, sid: str) -> Record | None:
+        """What is stored, as a new session of ours."""
+        stored = self._store.load_foreign(self._prefix + sid)
+        if not stored:
+            return None
+        try:
+            values, permanent = self._reader.loads(stored)
+            packed = {
+                name: self._serializer.dumps(value) for name, value in values.items()
+            }
+        except (TypeError, ValueError) as error:
+            self._events.emit("undecodable", digest(sid), str(error))
+            return None
+        fresh = Record.fresh(self._lifetimes.now(), permanent)
+        return fresh._replace(packed=packed)
+
+    def delete(self, sid: str) -> None:
+        """Delete what is stored."""
+        self._store.delete_foreign(self._prefix + sid)
+
+
+class Adoptable:
+    """A session of another library's, whose place one of ours is to take."""
+
+    def __init__(
+        self, adoption: Adoption, store: RedisStore, sid: str, record: Record
+    ) -> None:
+        self._adoption = adoption
+        self._store = store
+        self.sid = sid
+        self.record = record
+
+    def retire(
+        self, seen: Record, tombstone: Tombstone, ttl: int, *, freeze: bool
+    ) -> Record | Tombstone | None:
+        """Let the session of ours that the tombstone names take its place, for as many
+        milliseconds; with ``freeze`` the tombstone keeps what was seen.
+
+        ``None`` if that was done; else what has become of it meanwhile.
+        """
+        now = self._adoption.load(self.sid)
+        if now is None:
+            return self._store.load_tombstone(self.sid) or _GONE
+        if now.packed != seen.packed:
+            return seen._replace(packed=now.packed)
+        frozen = seen.under(self.sid, seen.drawn) if freeze else None
+        found = self._store.claim(self.sid, tombstone, ttl, frozen)
+        if found is None:
+            self._adoption.delete(self.sid)
+        return found
+
+    def end(self) -> None:
+        """End it, and what took its place."""
+        ended = Tombstone(State.ENDED)
+        if self._store.claim(self.sid, ended, ENDED_TTL) is not None:
+            self._store.end(digest(self.sid))
+        self._adoption.delete(self.sid)

@@ -1,0 +1,19 @@
+-- End a session.
+--
+-- KEYS[1] its key
+-- ARGV[1] the digest of its session id
+-- ARGV[2] the tombstone that stands there from now on
+-- ARGV[3] its TTL in milliseconds
+--
+-- Returns ARGV[1], so that no other reply is taken for this one, and
+--   E        ended          T value  it moved or ended before: its tombstone
+--   G        there is none
+-- What is no string is no session, but it ends as well.
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 25)
+if head == '' then return ARGV[1] .. 'G' end
+if type(head) == 'string' and string.byte(head) == 0 then return ARGV[1] .. 'T' .. head end
+-- Deleted first, because a server whose memory is full takes what replaces something
+-- only after that.
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return ARGV[1] .. 'E'

@@ -1,0 +1,18 @@
+-- Load a session and prolong it. What moved or ended, or is empty, is not prolonged.
+--
+-- KEYS[1] its key
+-- ARGV[1] the TTL of a session that ends with the browser, in milliseconds
+-- ARGV[2] that of a permanent one
+-- ARGV[3] how long after it began a session has ended in any case, counted from now,
+--         in milliseconds
+--
+-- Returns what GET returns.
+local value = redis.call('GET', KEYS[1])
+if value and string.byte(value) == 1 and #value > 59 then
+  local ttl = tonumber(ARGV[1 + string.byte(value, 2) % 2])
+  local left = struct.unpack('>I8', value, 43) + tonumber(ARGV[3])
+  if left > 0 then
+    redis.call('PEXPIRE', KEYS[1], math.min(ttl, left))
+  end
+end
+return value
