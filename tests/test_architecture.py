@@ -16,8 +16,9 @@ PACKAGE = pathlib.Path(wsgi_redis_session.__file__).parent
 #: A module may import those above it.
 LINE = [
     "errors",
-    "config",
     "events",
+    "options",
+    "config",
     "record",
     "cookie",
     "serializer",
@@ -109,7 +110,7 @@ def test_the_package_itself_imports_only_the_line() -> None:
 
 
 #: What takes long to import, and few need.
-LATE = {"config": ["difflib"], "manager": ["legacy"], "serializer": ["zoneinfo"]}
+LATE = {"manager": ["legacy"], "options": ["difflib"], "serializer": ["zoneinfo"]}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -86,6 +86,7 @@ def test_wrong_value_names_option_and_value(option: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             SessionConfig(**{option: value})
         assert f"{option}={value!r} cannot work: it must be " in str(caught.value)
+        assert caught.value.option == option
 
 
 @pytest.mark.parametrize("value", [timedelta(-1), timedelta.max, float("inf")])
