@@ -45,6 +45,7 @@ def refusal(given: t.Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         connect(given, CONFIG)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.option == "redis"
     return str(caught.value)
 
 
@@ -238,6 +239,13 @@ def test_error_in_the_environment_variable_names_it(
 ) -> None:
     monkeypatch.setenv("SESSION_REDIS", url)
     assert refusal(None).startswith("SESSION_REDIS=")
+
+
+def test_client_that_decodes_replies_is_refused_by_the_name_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SESSION_REDIS", "redis://cache?decode_responses=True")
+    assert refusal(None).startswith("SESSION_REDIS is a client with decode_responses=")
 
 
 @pytest.fixture

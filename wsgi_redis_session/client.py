@@ -20,6 +20,7 @@ from redis.retry import Retry
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .events import logger
+from .options import named_by
 from .store import Client
 
 #: Valkey's schemes mean the same protocol under another name.
@@ -46,21 +47,18 @@ def connect(redis: str | Client | None, config: SessionConfig) -> Client:
 
     Raises :exc:`~wsgi_redis_session.ConfigurationError`.
     """
-    option = "redis"
     if redis is None:
-        option, redis = "SESSION_REDIS", os.environ.get("SESSION_REDIS", _DEFAULT_URL)
-    if isinstance(redis, str):
-        return _from_url(option, redis, config)
-    return _checked(redis)
+        with named_by({"redis": "SESSION_REDIS"}):
+            return _from_url(os.environ.get("SESSION_REDIS", _DEFAULT_URL), config)
+    return _from_url(redis, config) if isinstance(redis, str) else _checked(redis)
 
 
-def _from_url(option: str, url: str, config: SessionConfig) -> Client:
+def _from_url(url: str, config: SessionConfig) -> Client:
     try:
         pool = _pool(url, config)
     except (TypeError, ValueError, RedisError) as error:
-        raise ConfigurationError(
-            f"{option}={_shown(url)!r} cannot work: {error}"
-        ) from None
+        message = f"redis={_shown(url)!r} cannot work: {error}"
+        raise ConfigurationError(message, "redis") from None
     return _checked(Redis(connection_pool=pool))
 
 
@@ -203,18 +201,21 @@ def _checked(client: t.Any) -> Client:
         what = "the class" if given is client else "a"
         raise ConfigurationError(
             "redis must be a URL or a client of redis-py, not "
-            f"{what} {given.__qualname__}."
+            f"{what} {given.__qualname__}.",
+            "redis",
         )
     if inspect.iscoroutinefunction(execute):
         raise ConfigurationError(
             "redis is an asyncio client; WSGI needs redis.Redis or "
-            "redis.cluster.RedisCluster."
+            "redis.cluster.RedisCluster.",
+            "redis",
         )
     encoder = getattr(client, "get_encoder", lambda: None)()
     if getattr(encoder, "decode_responses", False):
         raise ConfigurationError(
             "redis is a client with decode_responses=True, but sessions are bytes: "
-            "give the sessions a client of their own without it."
+            "give the sessions a client of their own without it.",
+            "redis",
         )
     if any(map(_is_notified, _pools(client))):
         logger.warning(
