@@ -242,9 +242,21 @@ def _is_notified(pool: t.Any) -> bool:
 
 
 def _shown(url: str) -> str:
-    """A URL without user, password and parameters."""
-    scheme, colon, rest = url.rpartition("://")
-    place = rest.rpartition("@")[2].partition("?")[0]
-    # What is no port may be a password.
-    place = re.sub(r":(?!\d+(/|$))[^/]*", ":...", place)
-    return f"{scheme}{colon}{place}" if scheme.isalnum() else place
+    """A URL as it was given, without what is or may be user, password or query."""
+    found = re.match(r"\s*(?:[a-z][a-z\d+.-]*:)?//", url, re.IGNORECASE)
+    start = found[0] if found else ""
+    rest, *query = re.split("[?#]", url.removeprefix(start), maxsplit=1)
+    if "@" in "".join(query):
+        return f"{start}..."  # all of it may be a password that has a "?"
+    is_socket = start.strip().lower() == "unix://"
+    if is_socket and (rest.startswith("/") or "@/" in rest):
+        return f"{start}/{rest.rpartition('@/')[2].removeprefix('/')}"
+    _, at, place = rest.rpartition("@")
+    return start + (place if at else _without_password(place))
+
+
+def _without_password(place: str) -> str:
+    """Where a host was left out, a password stands in the place of the port; only the
+    addresses of IPv6 have other colons."""
+    colons = r"(?is)(\A\[[\da-f:.]*\]?)|:(?!\d{0,5}(?:[/,]|$)).*"
+    return re.sub(colons, lambda found: found[1] or ":...", place)
