@@ -11,18 +11,18 @@ from .client import connect
 from .commit import Commit
 from .commit import Outcome
 from .commit import UNCHANGED
+from .config import from_strings
 from .config import SessionConfig
+from .config import VARIABLES
 from .cookie import SessionCookie
 from .events import EventLog
 from .lifetimes import Lifetimes
+from .options import named_by
 from .record import is_digest
 from .serializer import MessagePackSerializer
 from .session import Session
 from .store import Client
 from .store import RedisStore
-from .strings import from_environment
-from .strings import named_as
-from .strings import VARIABLES
 from .visit import Site
 from .visit import Visit
 
@@ -82,10 +82,11 @@ class SessionManager:
         ``package.module:name``. ``options`` take precedence. Raises
         :exc:`~wsgi_redis_session.ConfigurationError`, naming the variable.
         """
-        names = {name: VARIABLES[name] for name in VARIABLES if name not in options}
-        with named_as(names):
-            found = from_environment(os.environ if environ is None else environ)
-            return cls(**{**found, **options})
+        environ = os.environ if environ is None else environ
+        keys = {name: VARIABLES[name] for name in VARIABLES if name not in options}
+        texts = {name: environ[key] for name, key in keys.items() if key in environ}
+        with named_by(keys):
+            return cls(**from_strings(texts), **options)
 
     def _legacy_reader(self) -> LegacyReader | None:
         if self.config.migrate_from is None:
