@@ -32,7 +32,6 @@ LINE = [
     "visit",
     "commit",
     "headers",
-    "strings",
     "manager",
     "middleware",
 ]
