@@ -33,6 +33,7 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
 
+from .config import FLASK_KEYS
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import SessionUnavailable
@@ -40,6 +41,7 @@ from .headers import with_session
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
+from .options import named_by
 from .session import Session as LoadedSession
 from .store import Client
 from .visit import Visit
@@ -67,7 +69,7 @@ _USER_KEY = "_user_id"
 
 #: Our options under their own names in ``app.config``.
 _OPTIONS = {
-    field.name: f"SESSION_{field.name.upper()}"
+    field.name: FLASK_KEYS[field.name]
     for field in dataclasses.fields(SessionConfig)
     if not field.name.startswith("cookie_") and field.name != "permanent_lifetime"
 }
@@ -278,17 +280,20 @@ class RedisSessionInterface(SessionInterface):
         options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
         if "SESSION_KEY_PREFIX" in config:
             options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
+        redis, keys = config.get("SESSION_REDIS"), dict(FLASK_KEYS)
         if self.prefix is not None:
-            options["key_prefix"] = self.prefix
-        redis = self.redis if self.redis is not None else config.get("SESSION_REDIS")
-        return _FlaskManager(
-            same.store.client if same else redis,
-            secret_key=config["SECRET_KEY"],
-            secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
-            permanent_lifetime=permanent_lifetime,
-            **cookie,
-            **options,
-        )
+            options["key_prefix"], keys["key_prefix"] = self.prefix, "prefix"
+        if self.redis is not None:
+            redis, keys["redis"] = self.redis, "redis"
+        with named_by(keys):
+            return _FlaskManager(
+                same.store.client if same else redis,
+                secret_key=config["SECRET_KEY"],
+                secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
+                permanent_lifetime=permanent_lifetime,
+                **cookie,
+                **options,
+            )
 
 
 class _Made(t.NamedTuple):
