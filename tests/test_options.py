@@ -179,6 +179,14 @@ def test_options_in_the_code_take_precedence() -> None:
     assert (manager.config.retries, manager.config.max_bytes) == (2, 9)
 
 
+def test_variable_of_an_option_in_the_code_is_not_read() -> None:
+    manager = SessionManager.from_env(
+        {"SECRET_KEY": SECRET_KEY, "SESSION_ON_EVENT": "no.such.module:name"},
+        on_event=ignore,
+    )
+    assert manager.config.on_event is ignore
+
+
 def test_error_in_the_code_does_not_blame_the_environment() -> None:
     environ = {"SECRET_KEY": SECRET_KEY, "SESSION_RETRIES": "5"}
     said = message(lambda: SessionManager.from_env(environ, retries=-1))
