@@ -63,7 +63,6 @@ WRONG: dict[str, list[t.Any]] = {
         for option in DURATIONS
     },
     "permanent": [None, "no", 1, 0],
-    "refresh_each_request": [None, "no", 1, 0],
     "migrate_from": ["", "Flask-Session", True, b"flask-session"],
     "migrate_prefix": ["", None, 5, b"session:", "\ud800"],
     "migrate_pickle": [None, "no", 1, 0],

@@ -390,7 +390,7 @@ def test_response_that_sets_the_cookie_is_kept_by_no_shared_cache(
 def test_renewal_of_the_cookie_is_left_out_of_a_page_for_everybody(
     site: FlaskSite,
 ) -> None:
-    client = site.app(SESSION_PERMANENT=True).test_client()
+    client = site.app(SESSION_TOUCH_INTERVAL=0).test_client()
     store(client, a=1)
 
     def view(control: str) -> flask.Response:
@@ -480,14 +480,13 @@ def test_flags_are_true_or_false_as_flask_takes_them(
     # app.config.from_prefixed_env() makes a number of FLASK_SESSION_COOKIE_SECURE=1.
     keys = ("SECURE", "HTTPONLY", "PARTITIONED")
     flags = {f"SESSION_COOKIE_{key}": value for key in keys}
-    flags |= {"SESSION_REFRESH_EACH_REQUEST": value, "SESSION_PERMANENT": value}
+    flags |= {"SESSION_PERMANENT": value}
     app = site.app(**flags)
     response = store(app.test_client(), a=1)
     found = {"secure", "httponly", "partitioned", "max-age"} & {
         *attributes(cookie(response))
     }
     assert len(found) == (4 if value else 0)
-    assert manager_of(app).config.refresh_each_request == bool(value)
 
 
 def test_secure_may_follow_the_request(site: FlaskSite) -> None:
@@ -604,24 +603,21 @@ def test_use_prolongs_a_permanent_session(site: FlaskSite, db: redis.Redis) -> N
     store(client, a=1)
     (key,) = db.keys()
     db.pexpire(key, 60_000)
+    site.clock.move(301)
     response = run(client, lambda: flask.session.get("a"))
     assert attributes(cookie(response))["max-age"] == "2678400"
     assert db.pttl(key) > 60_000
 
 
-@pytest.mark.parametrize(
-    ("permanent", "refresh", "expected"),
-    [
-        (True, True, True),
-        (True, False, False),
-        (False, True, False),
-        (False, False, False),
-    ],
-)
-def test_session_cookie_setting(
-    site: FlaskSite, permanent: bool, refresh: bool, expected: bool
+@pytest.mark.parametrize("permanent", [True, False])
+@pytest.mark.parametrize("refresh", [True, False, None, "yes"])
+@pytest.mark.parametrize(("interval", "expected"), [(0, True), (300, False)])
+def test_cookie_is_given_again_as_touches_fall_due_and_not_as_flask_refreshes(
+    site: FlaskSite, permanent: bool, refresh: t.Any, interval: int, expected: bool
 ) -> None:
-    client = site.app(SESSION_REFRESH_EACH_REQUEST=refresh).test_client()
+    client = site.app(
+        SESSION_REFRESH_EACH_REQUEST=refresh, SESSION_TOUCH_INTERVAL=interval
+    ).test_client()
 
     def bump() -> str:
         value = flask.session["foo"] = flask.session.get("foo", 0) + 1
@@ -634,7 +630,9 @@ def test_session_cookie_setting(
     assert bool(cookies(response)) == expected
 
 
-def test_session_refresh_vary(client: FlaskClient) -> None:
+def test_session_refresh_vary(site: FlaskSite) -> None:
+    client = site.app(SESSION_TOUCH_INTERVAL=0).test_client()
+
     def login() -> None:
         flask.session["user_id"] = 1
         flask.session.permanent = True
@@ -648,7 +646,7 @@ def test_session_refresh_vary(client: FlaskClient) -> None:
 def test_refresh_is_left_to_the_responses_that_used_the_session(
     site: FlaskSite,
 ) -> None:
-    client = site.app(SESSION_PERMANENT=True).test_client()
+    client = site.app(SESSION_PERMANENT=True, SESSION_TOUCH_INTERVAL=0).test_client()
     store(client, a=1)
     assert "Set-Cookie" not in run(client, lambda: "").headers
 
@@ -1806,6 +1804,7 @@ def test_permanent_session_is_read_and_prolonged_in_one_command(
 ) -> None:
     client = site.app(SESSION_PERMANENT=True).test_client()
     store(client, n=0)
+    site.clock.move(301)
     assert commands(db, lambda: look(client)) == {"getex": 1}
 
 

@@ -109,12 +109,6 @@ class SessionConfig:
         BOOLEAN,
         "Whether a new session is permanent until the application says otherwise.",
     )
-    refresh_each_request: bool = option(
-        False,
-        BOOLEAN,
-        "Prolongs a permanent session, and its cookie, with each response that used "
-        "it.",
-    )
     lifetime: Duration | None = option(
         timedelta(days=90),
         DURATION.or_none(),
@@ -123,8 +117,9 @@ class SessionConfig:
     touch_interval: Duration | None = option(
         None,
         DURATION_OR_ZERO.or_none(),
-        "A session in use is prolonged at most this often; ``None`` is a twentieth of "
-        "the idle timeout, but at most five minutes.",
+        "A session in use and its cookie are prolonged at most this often; ``0`` is "
+        "with each response, ``None`` a twentieth of the idle timeout, but at most "
+        "five minutes.",
     )
 
     key_prefix: str = option(

@@ -10,11 +10,13 @@
     Session(app)  # or sess = Session(), and sess.init_app(app) in a factory
 
 Configuration is Flask's own, which keeps its meaning: ``SECRET_KEY``,
-``SECRET_KEY_FALLBACKS``, ``SESSION_COOKIE_*``, ``PERMANENT_SESSION_LIFETIME`` and
-``SESSION_REFRESH_EACH_REQUEST``; then ``SESSION_REDIS``, a URL or a client, and each
-option of :class:`~wsgi_redis_session.config.SessionConfig` as ``SESSION_<OPTION>``.
-An application that was configured for Flask-Session works as it is. A change of
-``app.config`` takes effect with the next request.
+``SECRET_KEY_FALLBACKS``, ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME``; then
+``SESSION_REDIS``, a URL or a client, and each option of
+:class:`~wsgi_redis_session.config.SessionConfig` as ``SESSION_<OPTION>``.
+``SESSION_REFRESH_EACH_REQUEST`` changes nothing: sessions and their cookies are
+prolonged once per ``SESSION_TOUCH_INTERVAL``. An application that was configured for
+Flask-Session works as it is. A change of ``app.config`` takes effect with the next
+request.
 """
 
 from __future__ import annotations
@@ -274,8 +276,7 @@ class RedisSessionInterface(SessionInterface):
         options.setdefault("user_key", _USER_KEY)
         # Flask-Session makes every session permanent unless told otherwise.
         options.setdefault("permanent", "SESSION_TYPE" in config)
-        for flag in options.keys() & {"permanent", "refresh_each_request"}:
-            options[flag] = bool(options[flag])
+        options["permanent"] = bool(options["permanent"])
         permanent_lifetime = app.permanent_session_lifetime
         options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
         if "SESSION_KEY_PREFIX" in config:

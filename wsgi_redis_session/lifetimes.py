@@ -37,8 +37,6 @@ class Lifetimes:
             else config.seconds("touch_interval")
             for permanent, idle in ((False, self._transient), (True, self._permanent))
         }
-        if config.refresh_each_request:
-            self._touch_interval[True] = 0
 
     def now(self) -> int:
         """Milliseconds since the epoch."""
