@@ -16,22 +16,33 @@ PACKAGE = pathlib.Path(wsgi_redis_session.__file__).parent
 #: A module may import those above it.
 LINE = [
     "errors",
-    "config",
     "events",
+    "options",
     "record",
-    "cookie",
+    "changes",
+    "outcome",
     "serializer",
-    "lifetimes",
+    "draft",
     "session",
+    "config",
+    "lifetimes",
+    "cookie",
+    "headers",
+    "deadline",
+    "transport",
+    "client",
+    "layout",
     "scripts",
     "store",
-    "client",
     "unpickler",
     "legacy",
-    "visit",
+    "adoption",
+    "step",
+    "user",
+    "version",
+    "loading",
     "commit",
-    "headers",
-    "strings",
+    "exchange",
     "manager",
     "middleware",
 ]
@@ -109,7 +120,11 @@ def test_the_package_itself_imports_only_the_line() -> None:
 
 
 #: What takes long to import, and few need.
-LATE = {"config": ["difflib"], "manager": ["legacy"], "serializer": ["zoneinfo"]}
+LATE = {
+    "options": ["difflib"],
+    "manager": ["adoption", "legacy"],
+    "serializer": ["zoneinfo"],
+}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -123,7 +138,7 @@ def test_no_import_is_hidden_in_a_function_or_a_branch(module: str) -> None:
     assert [getattr(node, "module", None) for node in hidden] == LATE.get(module, [])
 
 
-def test_only_the_store_sends_commands_and_the_demo_shows_what_is_stored() -> None:
+def test_only_the_transport_sends_commands_and_the_demo_shows_what_is_stored() -> None:
     senders = {
         name: sum(
             isinstance(node, ast.Attribute) and node.attr == "execute_command"
@@ -131,9 +146,9 @@ def test_only_the_store_sends_commands_and_the_demo_shows_what_is_stored() -> No
         )
         for name, tree in TREES.items()
     }
-    assert {name for name, calls in senders.items() if calls} == {"store", "demo"}
+    assert {name for name, calls in senders.items() if calls} == {"transport", "demo"}
     assert senders["demo"] == 1
-    assert modules_that_import("redis") <= {"store", "client", "demo"}
+    assert modules_that_import("redis") <= {"client", "demo", "store", "transport"}
 
 
 def test_only_the_cookie_module_signs_and_parses_cookies() -> None:
@@ -147,12 +162,17 @@ def test_only_the_flask_door_knows_flask() -> None:
 
 def test_only_the_configuration_knows_the_time_of_day() -> None:
     # All others ask its clock; the client and the server measure how long they wait.
-    assert modules_that_import("time") == {"client", "config", "local_server"}
+    assert modules_that_import("time") == {
+        "client",
+        "config",
+        "deadline",
+        "local_server",
+    }
 
 
 def test_pure_modules_import_nothing_that_reaches_out() -> None:
     reaching = {"asyncio", "os", "redis", "socket", "subprocess", "threading"}
-    for module in LINE[: LINE.index("scripts")]:
+    for module in LINE[: LINE.index("deadline")]:
         assert not foreign_imports(TREES[module]) & reaching
 
 

@@ -45,6 +45,7 @@ def refusal(given: t.Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         connect(given, CONFIG)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.option == "redis"
     return str(caught.value)
 
 
@@ -201,9 +202,46 @@ def test_url_that_cannot_work_is_refused_without_showing_its_password(
     assert reason in message
 
 
-def test_refused_url_is_shown_as_it_was_given() -> None:
-    message = refusal("valkeys://user:hush@cache:6380/first?password=hush")
-    assert message.startswith("redis='valkeys://cache:6380/first' cannot work: ")
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("valkeys://user:hush@cache:6380/x?password=hush", "valkeys://cache:6380/x"),
+        ("redis://user:hush@cache:port/0", "redis://cache:port/0"),
+        ("redis://user:hush@cache:99999/0", "redis://cache:99999/0"),
+        ("redis://[::1]:6380/first", "redis://[::1]:6380/first"),
+        ("redis://user:hush@[::1/0", "redis://[::1/0"),
+        ("redis://cache:/first", "redis://cache:/first"),
+        ("memcached+tls://user:hush@cache/0", "memcached+tls://cache/0"),
+        ("//user:hush@cache", "//cache"),
+        (" redis://cache", " redis://cache"),
+        ("cache:6379", "cache:6379"),
+        ("unix:///run/redis@1:2.sock?db=x", "unix:///run/redis@1:2.sock"),
+        ("unix://user:hush@/run/redis@1.sock?db=x", "unix:///run/redis@1.sock"),
+        ("unix://run/redis.sock", "unix://run/redis.sock"),
+    ],
+)
+def test_refused_url_is_shown_as_it_was_given(url: str, shown: str) -> None:
+    assert refusal(url).startswith(f"redis={shown!r} cannot work: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        # The host was forgotten.
+        ("redis://user:hush", "redis://user:..."),
+        ("redis://:hush/hush", "redis://:..."),
+        ("redis://:123456/0", "redis://:..."),
+        ("redis://user:12\nhush", "redis://user:..."),
+        # The user information has something in it that ends it.
+        ("redis://:hush?hush@cache/0", "redis://..."),
+        ("redis://:hush#hush@cache/0", "redis://..."),
+        ("unix://user:hush@/hush@/run/redis.sock?db=x", "unix:///run/redis.sock"),
+        # The query has.
+        ("redis://cache?password=hush@hush", "redis://..."),
+    ],
+)
+def test_what_may_be_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert refusal(url).startswith(f"redis={shown!r} cannot work: ")
 
 
 def test_environment_variable_names_the_server(
@@ -238,6 +276,13 @@ def test_error_in_the_environment_variable_names_it(
 ) -> None:
     monkeypatch.setenv("SESSION_REDIS", url)
     assert refusal(None).startswith("SESSION_REDIS=")
+
+
+def test_client_that_decodes_replies_is_refused_by_the_name_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SESSION_REDIS", "redis://cache?decode_responses=True")
+    assert refusal(None).startswith("SESSION_REDIS is a client with decode_responses=")
 
 
 @pytest.fixture

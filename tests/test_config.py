@@ -18,6 +18,7 @@ DURATIONS = [
     "idle_timeout",
     "permanent_lifetime",
     "lifetime",
+    "rotate_interval",
     "touch_interval",
     "connect_timeout",
     "read_timeout",
@@ -63,15 +64,17 @@ WRONG: dict[str, list[t.Any]] = {
         for option in DURATIONS
     },
     "permanent": [None, "no", 1, 0],
-    "refresh_each_request": [None, "no", 1, 0],
     "migrate_from": ["", "Flask-Session", True, b"flask-session"],
     "migrate_prefix": ["", None, 5, b"session:", "\ud800"],
+    "migrate_signed": [None, "no", 1, 0],
     "migrate_pickle": [None, "no", 1, 0],
     "key_prefix": ["", None, 5, b"session:", "\ud800"],
     "user_key": ["", 5, b"user", "\ud800"],
     "serializer": [5, "json", object(), MessagePackSerializer, json],
     "max_bytes": [0, -1, 1.5, True, "1", float("inf")],
+    "max_names": [0, -1, 1.5, True, "1", float("inf")],
     "on_conflict": [5, "merge"],
+    "answer_unavailable": [None, "no", 1, 0],
     "on_unavailable": ["", None, "Raise", True, []],
     "on_event": [5, "print", []],
     "retries": [-1, 1.5, True, None, "1"],
@@ -86,6 +89,7 @@ def test_wrong_value_names_option_and_value(option: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             SessionConfig(**{option: value})
         assert f"{option}={value!r} cannot work: it must be " in str(caught.value)
+        assert caught.value.option == option
 
 
 @pytest.mark.parametrize("value", [timedelta(-1), timedelta.max, float("inf")])
@@ -96,7 +100,7 @@ def test_duration_is_positive_and_finite(option: str, value: t.Any) -> None:
     assert repr(value) in str(caught.value)
 
 
-@pytest.mark.parametrize("option", [*DURATIONS[:2], *DURATIONS[4:]])
+@pytest.mark.parametrize("option", [*DURATIONS[:2], *DURATIONS[5:]])
 def test_duration_without_meaning_for_none_refuses_it(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{option}=None "):
         SessionConfig(**{option: None})

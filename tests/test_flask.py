@@ -481,7 +481,7 @@ def test_flags_are_true_or_false_as_flask_takes_them(
     # app.config.from_prefixed_env() makes a number of FLASK_SESSION_COOKIE_SECURE=1.
     keys = ("SECURE", "HTTPONLY", "PARTITIONED")
     flags = {f"SESSION_COOKIE_{key}": value for key in keys}
-    flags |= {"SESSION_REFRESH_EACH_REQUEST": value, "SESSION_PERMANENT": value}
+    flags |= {"SESSION_PERMANENT": value}
     app = site.app(**flags)
     response = store(app.test_client(), a=1)
     found = {"secure", "httponly", "partitioned", "max-age"} & {
@@ -504,7 +504,7 @@ def test_session_using_samesite_attribute(site: FlaskSite) -> None:
     app = site.app()
     client = app.test_client()
     app.config["SESSION_COOKIE_SAMESITE"] = "invalid"
-    with pytest.raises(ValueError, match="samesite"):
+    with pytest.raises(ValueError, match="SAMESITE"):
         store(client, n=0)
     for n, samesite in enumerate([None, "Strict", "Lax"], start=1):
         app.config["SESSION_COOKIE_SAMESITE"] = samesite
@@ -662,7 +662,7 @@ def test_session_refresh_vary(site: FlaskSite) -> None:
 def test_refresh_is_left_to_the_responses_that_used_the_session(
     site: FlaskSite,
 ) -> None:
-    client = site.app(SESSION_PERMANENT=True).test_client()
+    client = site.app(SESSION_PERMANENT=True, SESSION_TOUCH_INTERVAL=0).test_client()
     store(client, a=1)
     assert "Set-Cookie" not in run(client, lambda: "").headers
 
@@ -1486,26 +1486,30 @@ def test_key_for_another_place_than_redis_is_an_error_that_names_it(
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("key", "value", "said"),
     [
-        {"SESSION_REDIS": ""},
-        {"SESSION_REDIS": "localhost"},
-        {"SESSION_REDIS": 6379},
-        {"SESSION_COOKIE_NAME": "two words"},
-        {"SESSION_COOKIE_NAME": "__Host-session"},
-        {"SESSION_COOKIE_DOMAIN": "http://example.com"},
-        {"SESSION_COOKIE_PATH": "relative"},
-        {"SESSION_IDLE_TIMEOUT": "a day"},
-        {"SESSION_KEY_PREFIX": ""},
-        {"SECRET_KEY_FALLBACKS": "a single one"},
-        {"PERMANENT_SESSION_LIFETIME": -1},
+        ("SESSION_REDIS", "", "SESSION_REDIS='' cannot work: "),
+        ("SESSION_REDIS", "localhost", "SESSION_REDIS='localhost' cannot work: "),
+        ("SESSION_REDIS", 6379, "SESSION_REDIS must be a URL or a client "),
+        ("SESSION_COOKIE_NAME", "two words", "SESSION_COOKIE_NAME='two words' cannot "),
+        ("SESSION_COOKIE_NAME", "__Host-s", "SESSION_COOKIE_SECURE=False cannot work"),
+        ("SESSION_COOKIE_SAMESITE", "None", "SESSION_COOKIE_SECURE=False cannot work"),
+        ("SESSION_COOKIE_DOMAIN", "http://a.b", "SESSION_COOKIE_DOMAIN='http://a.b' "),
+        ("SESSION_COOKIE_PATH", "relative", "SESSION_COOKIE_PATH='relative' cannot "),
+        ("SESSION_IDLE_TIMEOUT", "30m", "SESSION_IDLE_TIMEOUT='30m' cannot work: "),
+        ("SESSION_TOUCH_INTERVAL", 10**7, "SESSION_TOUCH_INTERVAL=10000000 cannot "),
+        ("SESSION_KEY_PREFIX", "", "SESSION_KEY_PREFIX='' cannot work: "),
+        ("SECRET_KEY", 5, "SECRET_KEY is missing or not a non-empty string"),
+        ("SECRET_KEY_FALLBACKS", "a single one", "SECRET_KEY_FALLBACKS must be a list"),
+        ("PERMANENT_SESSION_LIFETIME", -1, "PERMANENT_SESSION_LIFETIME=datetime.time"),
     ],
 )
-def test_setting_that_cannot_work_is_an_error(
-    site: FlaskSite, config: dict[str, t.Any]
+def test_setting_that_cannot_work_is_an_error_that_names_a_key_of_flask_s(
+    site: FlaskSite, key: str, value: t.Any, said: str
 ) -> None:
-    with pytest.raises(ConfigurationError):
-        start(site, **config)
+    with pytest.raises(ConfigurationError) as caught:
+        start(site, **{key: value})
+    assert str(caught.value).startswith(said)
 
 
 def test_empty_server_is_not_taken_for_localhost(server: LocalServer) -> None:
@@ -1513,6 +1517,23 @@ def test_empty_server_is_not_taken_for_localhost(server: LocalServer) -> None:
     app.secret_key = SECRET_KEY
     with pytest.raises(ConfigurationError, match="redis"):
         RedisSessionInterface("").manager(app)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"redis": ""}, "redis='' cannot work: "),
+        ({"prefix": ""}, "prefix='' cannot work: "),
+    ],
+)
+def test_argument_of_the_interface_that_cannot_work_is_named(
+    server: LocalServer, arguments: dict[str, str], said: str
+) -> None:
+    app = flask.Flask(__name__)
+    app.config.update(SECRET_KEY=SECRET_KEY, SESSION_REDIS=server.url)
+    with pytest.raises(ConfigurationError) as caught:
+        RedisSessionInterface(**arguments).manager(app)
+    assert str(caught.value).startswith(said)
 
 
 def test_options_are_taken_under_their_own_names(site: FlaskSite) -> None:

@@ -84,6 +84,16 @@ config = SessionConfig(
     cookie_secure=True, serializer=JSON(), on_conflict=add_up, on_event=report
 )
 t.assert_type(config.seconds("idle_timeout"), float)
+t.assert_type(config.idle_timeout, timedelta | float)
+t.assert_type(config.cookie_secure, bool | t.Literal["auto"])
+t.assert_type(config.lifetime, timedelta | float | None)
+t.assert_type(config.max_bytes, int | None)
+t.assert_type(config.clock(), float)
+# Mistakes that a type checker finds.
+SessionConfig(idle_timeout="30m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+SessionConfig("session")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+SessionConfig(cookie_nam="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+config.retries = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 t.assert_type(sessions.config, SessionConfig)
 
 
@@ -119,6 +129,15 @@ def use(session: Session) -> None:
     mapping.clear()
     session.regenerate()
     session.destroy()
+
+
+def configured() -> SessionManager | None:
+    try:
+        return SessionManager.from_env()
+    except ConfigurationError as error:
+        t.assert_type(error.option, str | None)
+        print(error.option, error)
+        return None
 
 
 def end(session_id: str) -> bool:

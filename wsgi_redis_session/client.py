@@ -20,6 +20,7 @@ from redis.retry import Retry
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .events import logger
+from .options import named_by
 from .transport import Client
 
 #: Valkey's schemes mean the same protocol under another name.
@@ -46,21 +47,18 @@ def connect(redis: str | Client | None, config: SessionConfig) -> Client:
 
     Raises :exc:`~wsgi_redis_session.ConfigurationError`.
     """
-    option = "redis"
     if redis is None:
-        option, redis = "SESSION_REDIS", os.environ.get("SESSION_REDIS", _DEFAULT_URL)
-    if isinstance(redis, str):
-        return _from_url(option, redis, config)
-    return _checked(redis)
+        with named_by({"redis": "SESSION_REDIS"}):
+            return _from_url(os.environ.get("SESSION_REDIS", _DEFAULT_URL), config)
+    return _from_url(redis, config) if isinstance(redis, str) else _checked(redis)
 
 
-def _from_url(option: str, url: str, config: SessionConfig) -> Client:
+def _from_url(url: str, config: SessionConfig) -> Client:
     try:
         pool = _pool(url, config)
     except (TypeError, ValueError, RedisError) as error:
-        raise ConfigurationError(
-            f"{option}={_shown(url)!r} cannot work: {error}"
-        ) from None
+        message = f"redis={_shown(url)!r} cannot work: {error}"
+        raise ConfigurationError(message, "redis") from None
     return _checked(Redis(connection_pool=pool))
 
 
@@ -203,18 +201,21 @@ def _checked(client: t.Any) -> Client:
         what = "the class" if given is client else "a"
         raise ConfigurationError(
             "redis must be a URL or a client of redis-py, not "
-            f"{what} {given.__qualname__}."
+            f"{what} {given.__qualname__}.",
+            "redis",
         )
     if inspect.iscoroutinefunction(execute):
         raise ConfigurationError(
             "redis is an asyncio client; WSGI needs redis.Redis or "
-            "redis.cluster.RedisCluster."
+            "redis.cluster.RedisCluster.",
+            "redis",
         )
     encoder = getattr(client, "get_encoder", lambda: None)()
     if getattr(encoder, "decode_responses", False):
         raise ConfigurationError(
             "redis is a client with decode_responses=True, but sessions are bytes: "
-            "give the sessions a client of their own without it."
+            "give the sessions a client of their own without it.",
+            "redis",
         )
     if any(map(_is_notified, _pools(client))):
         logger.warning(
@@ -241,9 +242,21 @@ def _is_notified(pool: t.Any) -> bool:
 
 
 def _shown(url: str) -> str:
-    """A URL without user, password and parameters."""
-    scheme, colon, rest = url.rpartition("://")
-    place = rest.rpartition("@")[2].partition("?")[0]
-    # What is no port may be a password.
-    place = re.sub(r":(?!\d+(/|$))[^/]*", ":...", place)
-    return f"{scheme}{colon}{place}" if scheme.isalnum() else place
+    """A URL as it was given, without what is or may be user, password or query."""
+    found = re.match(r"\s*(?:[a-z][a-z\d+.-]*:)?//", url, re.IGNORECASE)
+    start = found[0] if found else ""
+    rest, *query = re.split("[?#]", url.removeprefix(start), maxsplit=1)
+    if "@" in "".join(query):
+        return f"{start}..."  # all of it may be a password that has a "?"
+    is_socket = start.strip().lower() == "unix://"
+    if is_socket and (rest.startswith("/") or "@/" in rest):
+        return f"{start}/{rest.rpartition('@/')[2].removeprefix('/')}"
+    _, at, place = rest.rpartition("@")
+    return start + (place if at else _without_password(place))
+
+
+def _without_password(place: str) -> str:
+    """Where a host was left out, a password stands in the place of the port; only the
+    addresses of IPv6 have other colons."""
+    colons = r"(?is)(\A\[[\da-f:.]*\]?)|:(?!\d{0,5}(?:[/,]|$)).*"
+    return re.sub(colons, lambda found: found[1] or ":...", place)

@@ -109,7 +109,8 @@ class SessionCookie:
         ):
             raise ConfigurationError(
                 "secret_key_fallbacks must be a list of earlier secret keys, "
-                "not a single one."
+                "not a single one.",
+                "secret_key_fallbacks",
             )
         earlier = [_secret("secret_key_fallbacks", key) for key in fallbacks]
         #: The secret that signs, and those that are still accepted.
@@ -271,7 +272,8 @@ def _secret(option: str, key: str | bytes) -> bytes:
             f"{option} is missing or not a non-empty string. Make one with "
             "python -c 'import secrets; print(secrets.token_hex())', keep it out of "
             "the source, and give every worker the same one: "
-            'secret_key=os.environ["SECRET_KEY"].'
+            'secret_key=os.environ["SECRET_KEY"].',
+            option,
         )
     # os.environ has surrogates for bytes that are no UTF-8.
     return key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key

@@ -19,7 +19,22 @@ class ConfigurationError(SessionError, ValueError, TypeError):
 
     It is a :exc:`ValueError` and a :exc:`TypeError`, because an option can be wrong
     in its value, its type or its name, and all three end here.
+
+    A message about an option begins with its name, or with the key that the user has
+    written for it: an environment variable, say.
     """
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        #: The option that is meant, as ``SessionManager`` calls it; ``None`` where the
+        #: message is about something else.
+        self.option = option
+
+    def rename(self, key: str) -> None:
+        """Let the message begin with this key, and no longer with the option."""
+        message = str(self)
+        if self.option is not None and message.startswith(self.option):
+            self.args = (key + message.removeprefix(self.option),)
 
 
 class SessionUnavailable(SessionError, ServiceUnavailable):

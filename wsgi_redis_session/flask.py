@@ -10,11 +10,13 @@
     Session(app)  # or sess = Session(), and sess.init_app(app) in a factory
 
 Configuration is Flask's own, which keeps its meaning: ``SECRET_KEY``,
-``SECRET_KEY_FALLBACKS``, ``SESSION_COOKIE_*``, ``PERMANENT_SESSION_LIFETIME`` and
-``SESSION_REFRESH_EACH_REQUEST``; then ``SESSION_REDIS``, a URL or a client, and each
-option of :class:`~wsgi_redis_session.config.SessionConfig` as ``SESSION_<OPTION>``.
-An application that was configured for Flask-Session works as it is. A change of
-``app.config`` takes effect with the next request.
+``SECRET_KEY_FALLBACKS``, ``SESSION_COOKIE_*`` and ``PERMANENT_SESSION_LIFETIME``; then
+``SESSION_REDIS``, a URL or a client, and each option of
+:class:`~wsgi_redis_session.config.SessionConfig` as ``SESSION_<OPTION>``.
+``SESSION_REFRESH_EACH_REQUEST`` changes nothing: sessions and their cookies are
+prolonged once per ``SESSION_TOUCH_INTERVAL``. An application that was configured for
+Flask-Session works as it is. A change of ``app.config`` takes effect with the next
+request.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
 
+from .config import FLASK_KEYS
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import SessionUnavailable
@@ -41,6 +44,7 @@ from .exchange import SavedBody
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
+from .options import named_by
 from .session import Session as LoadedSession
 from .session import source_of
 from .transport import Client
@@ -68,7 +72,7 @@ _USER_KEY = "_user_id"
 
 #: Our options under their own names in ``app.config``.
 _OPTIONS = {
-    field.name: f"SESSION_{field.name.upper()}"
+    field.name: FLASK_KEYS[field.name]
     for field in dataclasses.fields(SessionConfig)
     if not field.name.startswith("cookie_") and field.name != "permanent_lifetime"
 }
@@ -270,23 +274,25 @@ class RedisSessionInterface(SessionInterface):
         options.setdefault("user_key", _USER_KEY)
         # Flask-Session makes every session permanent unless told otherwise.
         options.setdefault("permanent", "SESSION_TYPE" in config)
-        if "permanent" in options:
-            options["permanent"] = bool(options["permanent"])
+        options["permanent"] = bool(options["permanent"])
         permanent_lifetime = app.permanent_session_lifetime
         options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
         if "SESSION_KEY_PREFIX" in config:
             options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
+        redis, keys = config.get("SESSION_REDIS"), dict(FLASK_KEYS)
         if self.prefix is not None:
-            options["key_prefix"] = self.prefix
-        redis = self.redis if self.redis is not None else config.get("SESSION_REDIS")
-        return _FlaskManager(
-            same.store.transport.client if same else redis,
-            secret_key=config["SECRET_KEY"],
-            secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
-            permanent_lifetime=permanent_lifetime,
-            **cookie,
-            **options,
-        )
+            options["key_prefix"], keys["key_prefix"] = self.prefix, "prefix"
+        if self.redis is not None:
+            redis, keys["redis"] = self.redis, "redis"
+        with named_by(keys):
+            return _FlaskManager(
+                same.store.transport.client if same else redis,
+                secret_key=config["SECRET_KEY"],
+                secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
+                permanent_lifetime=permanent_lifetime,
+                **cookie,
+                **options,
+            )
 
 
 class _Made(t.NamedTuple):

@@ -8,7 +8,9 @@ import os
 import typing as t
 
 from .client import connect
+from .config import from_strings
 from .config import SessionConfig
+from .config import VARIABLES
 from .cookie import SessionCookie
 from .draft import Stage
 from .events import EventLog
@@ -16,6 +18,7 @@ from .exchange import Exchange
 from .lifetimes import Lifetimes
 from .loading import Loader
 from .loading import Parts
+from .options import named_by
 from .outcome import Outcome
 from .record import is_digest
 from .serializer import MessagePackSerializer
@@ -24,9 +27,6 @@ from .session import Session
 from .session import source_of
 from .store import Limits
 from .store import RedisStore
-from .strings import from_environment
-from .strings import named_as
-from .strings import VARIABLES
 from .transport import Client
 from .transport import Transport
 from .user import UserKey
@@ -98,10 +98,11 @@ class SessionManager:
         ``package.module:name``. ``options`` take precedence. Raises
         :exc:`~wsgi_redis_session.ConfigurationError`, naming the variable.
         """
-        names = {name: VARIABLES[name] for name in VARIABLES if name not in options}
-        with named_as(names):
-            found = from_environment(os.environ if environ is None else environ)
-            return cls(**{**found, **options})
+        environ = os.environ if environ is None else environ
+        keys = {name: VARIABLES[name] for name in VARIABLES if name not in options}
+        texts = {name: environ[key] for name, key in keys.items() if key in environ}
+        with named_by(keys):
+            return cls(**from_strings(texts), **options)
 
     def _adoption(
         self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog

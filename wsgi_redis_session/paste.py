@@ -21,9 +21,9 @@ import collections.abc as cabc
 import os
 import typing as t
 
+from .config import from_strings
 from .manager import SessionManager
 from .middleware import SessionMiddleware
-from .strings import from_strings
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -29,15 +29,16 @@ from pyramid.interfaces import ISession
 from pyramid.interfaces import ISessionFactory
 from zope.interface import implementer
 
+from .config import from_strings
+from .config import VARIABLES
 from .errors import SessionUnavailable
 from .exchange import Exchange
 from .exchange import SavedBody
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
+from .options import named_by
+from .options import refuse_unknown
 from .session import Session
-from .strings import from_strings
-from .strings import named_as
-from .strings import VARIABLES
 
 _FLASH = "_f_"
 #: As Pyramid's ``SessionCSRFStoragePolicy`` has it, so that changing to that keeps the
@@ -177,7 +178,16 @@ class _Saving:
             request.add_response_callback(self)
             return
         exchange = self._exchange
-        response.headerlist = exchange.finish(response.status, response.headerlist)
+        try:
+            headers = exchange.finish(response.status, response.headerlist)
+        except SessionUnavailable:
+            # Pyramid asks exception views only for what was raised before.
+            other = request.invoke_exception_view(reraise=True)
+            if hasattr(response.app_iter, "close"):
+                response.app_iter.close()
+            response.status, headers = other.status, other.headerlist
+            response.app_iter = other.app_iter
+        response.headerlist = headers
         if type(response.app_iter) not in (list, tuple):
             response.app_iter = SavedBody(response.app_iter, exchange)
 
@@ -192,8 +202,9 @@ def includeme(config: t.Any) -> None:
         for name, value in config.get_settings().items()
         if name.startswith(_PREFIX)
     }
+    refuse_unknown(settings, VARIABLES, prefix=_PREFIX)
     settings.setdefault("secret_key", os.environ.get("SECRET_KEY", ""))
-    with named_as({name: _PREFIX + name for name in VARIABLES}):
+    with named_by({name: _PREFIX + name for name in VARIABLES}):
         sessions = SessionManager(**from_strings(settings))
     config.set_session_factory(SessionFactory(sessions))
     config.add_exception_view(_unavailable, context=SessionUnavailable)

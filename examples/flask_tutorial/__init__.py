@@ -24,7 +24,6 @@ def create_app():
         SESSION_TYPE="redis",
         SESSION_REDIS=os.environ.get("SESSION_REDIS", "redis://localhost:6379"),
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_REFRESH_EACH_REQUEST=False,  # but every few minutes
         SQLALCHEMY_DATABASE_URI=os.environ.get(
             "DATABASE_URL", "sqlite:///users.sqlite"
         ),

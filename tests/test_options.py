@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import pickle
 import time
 import typing as t
 
@@ -16,10 +17,10 @@ from visitors import store
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session.config import from_strings
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.options import named_by
 from wsgi_redis_session.serializer import MessagePackSerializer
-from wsgi_redis_session.strings import from_strings
-from wsgi_redis_session.strings import named_as
 
 OPTIONS = [field.name for field in dataclasses.fields(SessionConfig)]
 
@@ -52,16 +53,18 @@ RIGHT: dict[str, list[tuple[str, t.Any]]] = {
     "idle_timeout": DURATION,
     "permanent_lifetime": DURATION,
     "permanent": BOOLEAN,
-    "refresh_each_request": BOOLEAN,
     "lifetime": [*DURATION, *ENDLESS],
+    "rotate_interval": [*DURATION, *ENDLESS],
     "touch_interval": [*DURATION, *ENDLESS, ("0", 0)],
     "key_prefix": [("app:", "app:"), ("none", "none"), ("1", "1")],
     "user_key": [("user", "user"), ("7", "7"), ("nan", "nan"), *ENDLESS],
-    "serializer": [("test_strings:SERIALIZER", SERIALIZER), *ENDLESS],
+    "serializer": [("test_options:SERIALIZER", SERIALIZER), *ENDLESS],
     "max_bytes": [("5000", 5000), *ENDLESS],
-    "on_conflict": [("test_strings:keep_ours", keep_ours), *ENDLESS],
+    "max_names": [("50", 50), *ENDLESS],
+    "on_conflict": [("test_options:keep_ours", keep_ours), *ENDLESS],
+    "answer_unavailable": BOOLEAN,
     "on_unavailable": [("raise", "raise"), ("anonymous", "anonymous")],
-    "on_event": [("test_strings:ignore", ignore), *ENDLESS],
+    "on_event": [("test_options:ignore", ignore), *ENDLESS],
     "connect_timeout": DURATION,
     "read_timeout": DURATION,
     "retries": [("0", 0), ("3", 3)],
@@ -69,6 +72,7 @@ RIGHT: dict[str, list[tuple[str, t.Any]]] = {
     "pool_timeout": DURATION,
     "migrate_from": [("flask-session", "flask-session"), *ENDLESS],
     "migrate_prefix": [("app:", "app:"), ("none", "none")],
+    "migrate_signed": BOOLEAN,
     "migrate_pickle": BOOLEAN,
     "clock": [("time:monotonic", time.monotonic)],
 }
@@ -87,14 +91,16 @@ WRONG: dict[str, list[str]] = {
     "idle_timeout": ["none", "0", *NO_DURATION],
     "permanent_lifetime": ["none", "0", *NO_DURATION],
     "permanent": NO_BOOLEAN,
-    "refresh_each_request": NO_BOOLEAN,
     "lifetime": ["0", *NO_DURATION],
+    "rotate_interval": ["0", *NO_DURATION],
     "touch_interval": NO_DURATION,
     "key_prefix": [""],
     "user_key": [""],
-    "serializer": ["", "json", "test_strings:ignore"],
+    "serializer": ["", "json", "test_options:ignore"],
     "max_bytes": ["", "0", "1.5", "1k"],
-    "on_conflict": ["", "test_strings:SERIALIZER", "test_strings:missing"],
+    "max_names": ["", "0", "1.5", "1k"],
+    "on_conflict": ["", "test_options:SERIALIZER", "test_strings:missing"],
+    "answer_unavailable": NO_BOOLEAN,
     "on_unavailable": ["", "none", "ignore"],
     "on_event": ["", "no.such.module:name", "not a name"],
     "connect_timeout": ["none", "0", *NO_DURATION],
@@ -104,8 +110,9 @@ WRONG: dict[str, list[str]] = {
     "pool_timeout": ["none", "0", *NO_DURATION],
     "migrate_from": ["", "flask"],
     "migrate_prefix": [""],
+    "migrate_signed": NO_BOOLEAN,
     "migrate_pickle": NO_BOOLEAN,
-    "clock": ["", "none", "test_strings:SECRET_KEY"],
+    "clock": ["", "none", "test_options:SECRET_KEY"],
 }
 
 
@@ -135,11 +142,16 @@ def test_option_is_what_its_variable_says(option: str, case: tuple[str, t.Any]) 
 
 
 @pytest.mark.parametrize(("option", "text"), cases(WRONG))
-def test_wrong_text_names_the_option_and_its_variable(option: str, text: str) -> None:
+def test_wrong_text_names_its_variable_and_not_the_option(
+    option: str, text: str
+) -> None:
     variable = f"SESSION_{option.upper()}"
-    said = message(lambda: made(**{variable: text}))
-    assert said.startswith(f"{variable}: {option}=")
-    assert " cannot work: " in said
+    with pytest.raises(ConfigurationError) as caught:
+        made(**{variable: text})
+    assert caught.value.option == option
+    assert str(caught.value).startswith(f"{variable}=")
+    assert " cannot work: " in str(caught.value)
+    assert option not in str(caught.value)
 
 
 def test_options_without_a_variable_keep_their_defaults() -> None:
@@ -161,7 +173,7 @@ def test_variables_that_are_not_ours_are_left_alone() -> None:
 
 def test_rule_between_two_options_names_the_variable_to_change() -> None:
     said = message(lambda: made(SESSION_COOKIE_NAME="__Host-session"))
-    assert said.startswith("SESSION_COOKIE_SECURE: cookie_secure='auto' cannot work: ")
+    assert said.startswith("SESSION_COOKIE_SECURE='auto' cannot work: ")
     manager = made(SESSION_COOKIE_NAME="__Host-session", SESSION_COOKIE_SECURE="true")
     assert manager.config.cookie_name == "__Host-session"
 
@@ -171,6 +183,14 @@ def test_options_in_the_code_take_precedence() -> None:
     manager = SessionManager.from_env(environ, secret_key=SECRET_KEY, retries=2)
     assert manager.cookie.secret_keys == [SECRET_KEY.encode()]
     assert (manager.config.retries, manager.config.max_bytes) == (2, 9)
+
+
+def test_variable_of_an_option_in_the_code_is_not_read() -> None:
+    manager = SessionManager.from_env(
+        {"SECRET_KEY": SECRET_KEY, "SESSION_ON_EVENT": "no.such.module:name"},
+        on_event=ignore,
+    )
+    assert manager.config.on_event is ignore
 
 
 def test_error_in_the_code_does_not_blame_the_environment() -> None:
@@ -189,7 +209,7 @@ def test_environment_of_the_process_is_the_one_that_counts(
     assert SessionManager.from_env().config.cookie_name == "sid"
     monkeypatch.setenv("SESSION_COOKIE_NAME", "a b")
     said = message(SessionManager.from_env)
-    assert said.startswith("SESSION_COOKIE_NAME: cookie_name='a b' ")
+    assert said.startswith("SESSION_COOKIE_NAME='a b' ")
 
 
 def test_sessions_are_kept_where_the_environment_says(
@@ -205,14 +225,14 @@ def test_sessions_are_kept_where_the_environment_says(
 @pytest.mark.parametrize("url", ["", "localhost", "http://u:pa55@h/", "redis://h:x/0"])
 def test_wrong_url_names_its_variable_and_keeps_the_password(url: str) -> None:
     said = message(lambda: made(SESSION_REDIS=url))
-    assert said.startswith("SESSION_REDIS: redis=")
+    assert said.startswith("SESSION_REDIS=")
     assert "pa55" not in said
 
 
 @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": ""}])
 def test_missing_secret_key_names_its_variable(environ: dict[str, str]) -> None:
     said = message(lambda: SessionManager.from_env(environ))
-    assert said.startswith("SECRET_KEY: secret_key is missing ")
+    assert said.startswith("SECRET_KEY is missing ")
 
 
 def test_secret_key_is_taken_to_the_letter(
@@ -259,8 +279,26 @@ def test_option_that_does_not_exist_stays_text_for_the_manager_to_refuse() -> No
     assert from_strings({"cookie_nam": " none "}) == {"cookie_nam": "none"}
 
 
-def test_error_about_something_else_is_not_renamed() -> None:
-    error = ConfigurationError("There is no option 'retrys'")
-    with pytest.raises(ConfigurationError) as caught, named_as({"retries": "X"}):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigurationError("There is no option 'retrys'"),
+        ConfigurationError("max_bytes=0 cannot work", "max_bytes"),
+        ConfigurationError("SESSION_RETRIES='x' cannot work", "retries"),
+    ],
+)
+def test_error_about_something_else_or_named_already_is_not_renamed(
+    error: ConfigurationError,
+) -> None:
+    said = str(error)
+    with pytest.raises(ConfigurationError) as caught, named_by({"retries": "X"}):
         raise error
     assert caught.value is error
+    assert str(error) == said
+
+
+def test_error_that_was_renamed_can_be_sent_to_another_process() -> None:
+    error = ConfigurationError("retries='x' cannot work", "retries")
+    error.rename("SESSION_RETRIES")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.option) == ("SESSION_RETRIES='x' cannot work", "retries")
