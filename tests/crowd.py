@@ -11,6 +11,7 @@ import typing as t
 
 from deployed_site import dispatch
 from deployed_site import PATIENCE
+from gateway import ask
 from gateway import busy_connections
 from served_site import count
 from wsgi_apps import App
@@ -63,10 +64,9 @@ def counted(app: App, sessions: SessionManager) -> App:
 
     def places(environ: Environ, start_response: t.Any) -> list[bytes]:
         start_response("200 OK", [TEXT])
-        redis: t.Any = sessions.store.transport.client
-        connection = redis.execute_command("CLIENT", "ID")
-        pool = redis.connection_pool
-        found = {"free": len(pool.pool.queue), "taken": busy_connections(sessions)}
+        connection = ask(sessions, "CLIENT", "ID")
+        places, taken = sessions.config.max_connections, busy_connections(sessions)
+        found = {"free": places - taken, "taken": taken}
         found |= {"pid": os.getpid(), "connection": connection}
         return [json.dumps(found).encode()]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import typing as t
 
+from gateway import ask
 from gateway import Gateway
 from served_site import count
 from wsgi_apps import plain
@@ -25,11 +25,10 @@ def run(url: str) -> None:
     sessions = SessionManager(url, secret_key="a test")
     app = SessionMiddleware(plain(lambda environ: [count(environ)]), sessions)
     visitor = Gateway()
-    client: t.Any = sessions.store.transport.client
 
     def visit(times: int) -> None:
         bodies = [visitor.get(app).body.decode() for _ in range(times)]
-        connection = client.execute_command("CLIENT", "ID")
+        connection = ask(sessions, "CLIENT", "ID")
         line = {"pid": os.getpid(), "connection": connection, "bodies": bodies}
         os.write(1, json.dumps(line).encode() + b"\n")
 

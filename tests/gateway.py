@@ -14,8 +14,14 @@ from wsgi_redis_session import get_session
 from wsgi_redis_session import Session
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
+from wsgi_redis_session.deadline import Deadline
+from wsgi_redis_session.question import Question
+from wsgi_redis_session.transport import ServerTransport
 
 Headers = list[tuple[str, str]]
+
+#: How long a server may take that the tests ask, in seconds.
+PATIENCE = 10
 
 
 class Answer:
@@ -116,9 +122,14 @@ class Gateway:
 
 def busy_connections(sessions: SessionManager) -> int:
     """How many connections to Redis somebody has taken out of the pool."""
-    pool = sessions.store.transport.client.connection_pool
-    idle = [connection for connection in pool.pool.queue if connection]
-    return len(pool._connections) - len(idle)
+    transport = sessions.store.transport
+    assert isinstance(transport, ServerTransport)
+    return transport.busy
+
+
+def ask(sessions: SessionManager, *command: str) -> t.Any:
+    """What Redis answers over a connection of the sessions."""
+    return sessions.store.transport.send(Question(Deadline(PATIENCE), command))
 
 
 class Site:

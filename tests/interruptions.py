@@ -35,6 +35,7 @@ from wsgi_redis_session import Session
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.pool import Pool
 
 
 class Interruption(gevent.Timeout):
@@ -48,9 +49,9 @@ class Place(t.NamedTuple):
     before: cabc.Callable[[t.Any], object]
 
     @property
-    def pool(self) -> t.Any:
-        client: t.Any = self.sessions.store.transport.client
-        return client.connection_pool
+    def pool(self) -> Pool:
+        transport: t.Any = self.sessions.store.transport
+        return t.cast(Pool, transport._server._pool)
 
     def get(
         self, visitor: Gateway, change: cabc.Callable[[Session], object]
@@ -83,18 +84,18 @@ STEPS: dict[str, tuple[cabc.Callable[[Session], object], list[dict[str, int]]]] 
 }
 
 
-def leave(pool: t.Any) -> None:
+def leave(pool: Pool) -> None:
     """Nothing is special."""
 
 
-def hold(pool: t.Any) -> None:
+def hold(pool: Pool) -> None:
     """Somebody else has the only connection, and gives it back in a while."""
-    connection = pool.get_connection()
+    link = pool.take(0)
 
     def release() -> None:
         for _ in range(3):
             gevent.sleep(0)
-        pool.release(connection)
+        pool.give_back(link)
 
     gevent.spawn(release)
 
@@ -137,12 +138,11 @@ def interrupt(place: Place, step: str, number: int) -> tuple[bool, list[object]]
     visitor, other = Gateway(), Gateway()
     place.get(visitor, lambda session: session.update(a=1))
     place.get(other, lambda session: session.update(b=1))
-    free = list(place.pool.pool.queue)
     place.before(place.pool)
     interrupted = is_interrupted(lambda: place.get(visitor, change), number)
     for _ in range(5):
         gevent.sleep(0)  # whoever holds a connection gives it back
-    if len(place.pool.pool.queue) != len(free) or busy_connections(place.sessions):
+    if busy_connections(place.sessions):
         return interrupted, ["a connection is lost"]
     found = [place.get(one, lambda session: None) for one in (visitor, other)]
     is_right = found[0] in possible and found[1] == {"b": 1}
@@ -166,17 +166,23 @@ def interrupt_one_of_two(place: Place, *, first: bool) -> list[object]:
     """Interrupt one who waits for the only connection, when it is given back; whether
     another one who waits for it gets it."""
     pool = place.pool
-    connection = pool.get_connection()
-    waits = [gevent.spawn(lambda: pool.release(pool.get_connection())) for _ in "12"]
+    link = pool.take(0)
+
+    def wait() -> None:
+        while (found := pool.take(0)) is None:
+            pool.wait(2 * PATIENCE)
+        pool.give_back(found)
+
+    waits = [gevent.spawn(wait) for _ in "12"]
     gevent.sleep(0)
     gevent.sleep(0)
     if first:
         gevent.get_hub().loop.run_callback(waits[0].throw, Interruption())
-    pool.release(connection)
+    pool.give_back(link)
     if not first:
         gevent.get_hub().loop.run_callback(waits[0].throw, Interruption())
     gevent.joinall(waits, timeout=PATIENCE)
-    if waits[1].successful() and len(pool.pool.queue) == 1:
+    if waits[1].successful() and pool.busy == 0:
         return []
     return ["nobody gets the connection", first]
 
@@ -186,10 +192,11 @@ def report(url: str) -> dict[str, t.Any]:
 
     def place(places: int, before: cabc.Callable[[t.Any], object]) -> Place:
         options = {"max_connections": places, "pool_timeout": 2 * PATIENCE}
+        options["operation_timeout"] = 2 * PATIENCE
         return Place(SessionManager(url, secret_key="a test", **options), before)
 
     for made in (
-        place(2, lambda pool: pool.disconnect()),
+        place(2, lambda pool: pool.drop()),
         place(2, leave),
         place(1, hold),
     ):

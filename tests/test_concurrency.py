@@ -34,6 +34,7 @@ PATCHED = {
 
 CONFIGURATION = """\
 import crowd
+from gateway import ask
 from wsgi_redis_session import SessionManager, SessionMiddleware
 
 control_socket_disable = True
@@ -201,9 +202,8 @@ def test_gunicorns_workers_share_no_connection_with_the_arbiter_or_each_other(
     with (tmp_path / "gunicorn.conf.py").open("a") as configuration:
         configuration.write(
             "def when_ready(arbiter):\n"
-            "    client = sessions.store.transport.client\n"
-            "    connection = client.execute_command('CLIENT', 'ID')\n"
-            "    client.rpush('test:arbiter', connection)\n"
+            "    connection = ask(sessions, 'CLIENT', 'ID')\n"
+            "    ask(sessions, 'RPUSH', 'test:arbiter', str(connection))\n"
         )
     options = ["--worker-class", worker, "--workers", "3", "--preload"]
     with gunicorn(tmp_path, server, *options) as port:

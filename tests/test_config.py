@@ -20,6 +20,7 @@ DURATIONS = [
     "lifetime",
     "rotate_interval",
     "touch_interval",
+    "operation_timeout",
     "connect_timeout",
     "read_timeout",
     "pool_timeout",
@@ -78,6 +79,7 @@ WRONG: dict[str, list[t.Any]] = {
     "on_unavailable": ["", None, "Raise", True, []],
     "on_event": [5, "print", []],
     "retries": [-1, 1.5, True, None, "1"],
+    "wait_replicas": [-1, 1.5, True, None, "1"],
     "max_connections": [0, -1, 1.5, True, None, "1"],
     "clock": [None, 5, 0.0],
 }

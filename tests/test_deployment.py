@@ -20,6 +20,7 @@ from deployed_site import EXAMPLES
 from deployed_site import PATIENCE
 from deployed_site import running
 from flask_sites import FlaskSite
+from gateway import ask
 from test_more_servers import program
 from test_more_servers import wait_for
 from test_readme import block
@@ -332,7 +333,7 @@ def test_documented_rights_are_enough(
     manager = make_restricted(user_key="user", touch_interval=0)
     live(manager)
     with pytest.raises(redis.exceptions.NoPermissionError):
-        manager.store.transport.client.execute_command("GET", "other")
+        ask(manager, "GET", "other")
 
 
 @pytest.mark.parametrize("right", RIGHTS)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import typing as t
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,7 @@ def make_app(
     yield make
     for app in made:
         if EXTENSION in app.extensions:
-            sessions_of(app).store.transport.client.connection_pool.disconnect()
+            sessions_of(app).disconnect()
         with app.app_context():
             app.extensions["sqlalchemy"].engine.dispose()
 
@@ -465,6 +466,10 @@ def test_outage_of_redis_logs_nobody_out(
         assert "Set-Cookie" not in page.headers
     assert visitor.cookie == before
     own_server.start()
+    # It is left alone for a second after it did not answer.
+    deadline = time.monotonic() + PATIENCE
+    while visitor.get("/session").status_code == 503:
+        assert time.monotonic() < deadline
     assert visitor.shown_by("/session") == stored
 
 

@@ -278,7 +278,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> cabc.Iterator[Load]:
 
     yield load
     for application in made:
-        application.sessions.store.transport.client.connection_pool.disconnect()
+        application.sessions.disconnect()
 
 
 @pytest.mark.parametrize("name", ["bottle", "falcon", "cherrypy", "webpy", "werkzeug"])

@@ -65,11 +65,13 @@ RIGHT: dict[str, list[tuple[str, t.Any]]] = {
     "answer_unavailable": BOOLEAN,
     "on_unavailable": [("raise", "raise"), ("anonymous", "anonymous")],
     "on_event": [("test_options:ignore", ignore), *ENDLESS],
+    "operation_timeout": DURATION,
     "connect_timeout": DURATION,
     "read_timeout": DURATION,
     "retries": [("0", 0), ("3", 3)],
     "max_connections": [("5", 5)],
     "pool_timeout": DURATION,
+    "wait_replicas": [("0", 0), ("2", 2)],
     "migrate_from": [("flask-session", "flask-session"), *ENDLESS],
     "migrate_prefix": [("app:", "app:"), ("none", "none")],
     "migrate_signed": BOOLEAN,
@@ -103,11 +105,13 @@ WRONG: dict[str, list[str]] = {
     "answer_unavailable": NO_BOOLEAN,
     "on_unavailable": ["", "none", "ignore"],
     "on_event": ["", "no.such.module:name", "not a name"],
+    "operation_timeout": ["none", "0", *NO_DURATION],
     "connect_timeout": ["none", "0", *NO_DURATION],
     "read_timeout": ["none", "0", *NO_DURATION],
     "retries": ["", "none", "-1", "1.5"],
     "max_connections": ["", "none", "0", "1.5"],
     "pool_timeout": ["none", "0", *NO_DURATION],
+    "wait_replicas": ["", "none", "-1", "1.5"],
     "migrate_from": ["", "flask"],
     "migrate_prefix": [""],
     "migrate_signed": NO_BOOLEAN,
@@ -219,7 +223,7 @@ def test_sessions_are_kept_where_the_environment_says(
     header = store(manager, user="ada")
     assert len(db.keys("app:*")) == 1
     assert look(manager, header) == {"user": "ada"}
-    manager.store.transport.client.connection_pool.disconnect()
+    manager.disconnect()
 
 
 @pytest.mark.parametrize("url", ["", "localhost", "http://u:pa55@h/", "redis://h:x/0"])
@@ -242,7 +246,7 @@ def test_secret_key_is_taken_to_the_letter(
     header = store(make_manager(secret_key=key), user="ada")
     manager = SessionManager.from_env({"SECRET_KEY": key, "SESSION_REDIS": server.url})
     assert look(manager, header) == {"user": "ada"}
-    manager.store.transport.client.connection_pool.disconnect()
+    manager.disconnect()
 
 
 @pytest.mark.parametrize("text", ["older,oldest", " older , oldest, ", "oldest,older"])
@@ -254,7 +258,7 @@ def test_fallbacks_are_accepted_and_the_secret_key_signs(
         header = store(make_manager(secret_key=key), key=key)
         assert look(manager, header) == {"key": key}
     assert look(make_manager(secret_key=SECRET_KEY), store(manager, a=1)) == {"a": 1}
-    manager.store.transport.client.connection_pool.disconnect()
+    manager.disconnect()
 
 
 @pytest.mark.parametrize("text", ["", " ", ","])

@@ -143,8 +143,8 @@ def visits(app: App, times: int = 3) -> list[str]:
 
 @contextlib.contextmanager
 def closing(app: SessionMiddleware) -> cabc.Iterator[SessionMiddleware]:
-    with contextlib.closing(app.sessions.store.transport.client.connection_pool):
-        yield app
+    yield app
+    app.sessions.disconnect()
 
 
 def test_entry_points_are_there_and_can_be_loaded() -> None:

@@ -678,7 +678,7 @@ def test_include_needs_two_settings(
     visit(client, lambda request: found.extend(request.session.peek_flash()))
     assert found == ["one"] * 3
     assert db.dbsize() == 1
-    manager_of(client).store.transport.client.connection_pool.disconnect()
+    manager_of(client).disconnect()
 
 
 def test_secret_key_and_server_may_come_from_the_environment(
@@ -690,7 +690,7 @@ def test_secret_key_and_server_may_come_from_the_environment(
     visit(client, lambda request: request.session.flash("one"))
     assert len(db.keys("app:*")) == 1
     assert manager_of(client).cookie.secret_keys == [SECRET_KEY.encode()]
-    manager_of(client).store.transport.client.connection_pool.disconnect()
+    manager_of(client).disconnect()
 
 
 def test_settings_are_text_or_what_the_program_gives(
@@ -758,7 +758,7 @@ def unavailable(
     """What a visitor with a session gets while Redis is away."""
     client = included(settings | {"session.redis": own_server.url}, configure)
     visit(client, lambda request: request.session.flash("one"))
-    manager_of(client).store.transport.client.connection_pool.disconnect()
+    manager_of(client).disconnect()
     own_server.stop()
     return visit(client, lambda request: request.session.pop_flash())
 

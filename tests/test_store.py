@@ -12,6 +12,7 @@ import pytest
 import redis
 from conftest import browser
 from conftest import Clock
+from gateway import ask
 from proxy import Proxy
 from visitors import commands
 from visitors import cookie_header
@@ -470,16 +471,16 @@ def test_unreachable_host_is_an_error_within_the_timeouts(
 
 def test_forked_worker_has_connections_of_its_own(manager: SessionManager) -> None:
     header = store(manager, n=1)
-    before = manager.store.transport.client.execute_command("CLIENT", "ID")
+    before = ask(manager, "CLIENT", "ID")
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         seen = look(manager, header).get("n")
-        own = manager.store.transport.client.execute_command("CLIENT", "ID")
+        own = ask(manager, "CLIENT", "ID")
         os.write(writer, f"{seen} {own != before}".encode())
         os._exit(0)
     os.waitpid(pid, 0)
     assert os.read(reader, 100) == b"1 True"
-    assert manager.store.transport.client.execute_command("CLIENT", "ID") == before
+    assert ask(manager, "CLIENT", "ID") == before
     os.close(reader)
     os.close(writer)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import collections.abc as cabc
 import itertools
 
+from .deadline import Deadline
 from .events import EventLog
+from .inheritance import Inheritance
 from .legacy import LegacyReader
 from .lifetimes import ENDED_TTL
 from .lifetimes import Lifetimes
@@ -22,8 +24,6 @@ from .store import RedisStore
 
 #: Of several cookies, as many are looked at.
 _MAX_CANDIDATES = 4
-
-_GONE = Tombstone(State.GONE)
 
 
 class Adoption:
@@ -41,12 +41,12 @@ class Adoption:
         self._reader = reader
         self._serializer = serializer
         self._store = store
+        self._inheritance = Inheritance(store, prefix)
         self._lifetimes = lifetimes
         self._events = events
-        self._prefix = prefix
 
     def find(
-        self, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str]
     ) -> cabc.Iterator[tuple[str, Adoptable | Tombstone]]:
         """What the values of a browser's cookies name: session ids, each with its
         session or with what became of it.
@@ -56,18 +56,20 @@ class Adoption:
         sids = filter(None, map(self._reader.sid, values))
         for sid in itertools.islice(sids, _MAX_CANDIDATES):
             # In this order: one that is adopted leaves its tombstone first.
-            record = self.load(sid)
-            tombstone = self._store.load_tombstone(sid)
+            record = self.load(deadline, sid)
+            tombstone = self._inheritance.tombstone(deadline, sid)
             if tombstone is not None:
                 if record is not None:
-                    self.delete(sid)  # whoever adopted it did not come so far
+                    self._inheritance.delete(
+                        deadline, sid
+                    )  # whoever adopted it did not come so far
                 yield sid, tombstone
             elif record is not None:
-                yield sid, Adoptable(self, self._store, sid, record)
+                yield sid, Adoptable(self, sid, record)
 
-    def load(self, sid: str) -> Record | None:
+    def load(self, deadline: Deadline, sid: str) -> Record | None:
         """What is stored, as a new session of ours."""
-        stored = self._store.load_foreign(self._prefix + sid)
+        stored = self._inheritance.load(deadline, sid)
         if not stored:
             return None
         try:
@@ -81,44 +83,63 @@ class Adoption:
         fresh = Record.fresh(self._lifetimes.now(), permanent)
         return fresh._replace(packed=packed)
 
-    def delete(self, sid: str) -> None:
-        """Delete what is stored."""
-        self._store.delete_foreign(self._prefix + sid)
+    def retire(
+        self,
+        deadline: Deadline,
+        sid: str,
+        seen: Record,
+        tombstone: Tombstone,
+        ttl: int,
+        *,
+        freeze: bool,
+    ) -> Record | Tombstone | None:
+        """See :meth:`Adoptable.retire`."""
+        inheritance = self._inheritance
+        now = self.load(deadline, sid)
+        if now is None:
+            return inheritance.tombstone(deadline, sid) or Tombstone(State.GONE)
+        if now.packed != seen.packed:
+            return seen._replace(packed=now.packed)
+        frozen = seen.under(sid, seen.drawn) if freeze else None
+        found = inheritance.claim(deadline, sid, tombstone, ttl, frozen)
+        if found is None:
+            inheritance.delete(deadline, sid)
+        return found
+
+    def end(self, deadline: Deadline, sid: str) -> None:
+        """See :meth:`Adoptable.end`."""
+        ended = Tombstone(State.ENDED)
+        if self._inheritance.claim(deadline, sid, ended, ENDED_TTL) is not None:
+            self._store.end(deadline, digest(sid))
+        self._inheritance.delete(deadline, sid)
 
 
 class Adoptable:
     """A session of another library's, whose place one of ours is to take."""
 
-    def __init__(
-        self, adoption: Adoption, store: RedisStore, sid: str, record: Record
-    ) -> None:
+    def __init__(self, adoption: Adoption, sid: str, record: Record) -> None:
         self._adoption = adoption
-        self._store = store
         self.sid = sid
         self.record = record
 
     def retire(
-        self, seen: Record, tombstone: Tombstone, ttl: int, *, freeze: bool
+        self,
+        deadline: Deadline,
+        seen: Record,
+        tombstone: Tombstone,
+        ttl: int,
+        *,
+        freeze: bool,
     ) -> Record | Tombstone | None:
         """Let the session of ours that the tombstone names take its place, for as many
         milliseconds; with ``freeze`` the tombstone keeps what was seen.
 
         ``None`` if that was done; else what has become of it meanwhile.
         """
-        now = self._adoption.load(self.sid)
-        if now is None:
-            return self._store.load_tombstone(self.sid) or _GONE
-        if now.packed != seen.packed:
-            return seen._replace(packed=now.packed)
-        frozen = seen.under(self.sid, seen.drawn) if freeze else None
-        found = self._store.claim(self.sid, tombstone, ttl, frozen)
-        if found is None:
-            self._adoption.delete(self.sid)
-        return found
+        return self._adoption.retire(
+            deadline, self.sid, seen, tombstone, ttl, freeze=freeze
+        )
 
-    def end(self) -> None:
+    def end(self, deadline: Deadline) -> None:
         """End it, and what took its place."""
-        ended = Tombstone(State.ENDED)
-        if self._store.claim(self.sid, ended, ENDED_TTL) is not None:
-            self._store.end(digest(self.sid))
-        self._adoption.delete(self.sid)
+        self._adoption.end(deadline, self.sid)

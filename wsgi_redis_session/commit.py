@@ -36,9 +36,6 @@ from .version import Version
 if t.TYPE_CHECKING:
     from .exchange import Exchange
 
-#: How long other requests may keep one from saving or renewing its session, in seconds.
-_PATIENCE = 5.0
-
 
 class Commit:
     """One commit of a session that was looked at."""
@@ -68,7 +65,7 @@ class Commit:
         self._tombstone = exchange.tombstone
         #: A new session that is stored, and whose session id nobody knows yet.
         self._successor: Record | None = None
-        self._deadline = Deadline(_PATIENCE)
+        self._deadline = Deadline(parts.operation_timeout)
         self._attempts = 0
 
     def run(self) -> Outcome:
@@ -77,8 +74,7 @@ class Commit:
             return self._run()
         except SessionUnavailable as failure:
             if self._exchange.failure is None:
-                reason = str(failure.__cause__ or failure)
-                self._emit("unavailable", self._draft.base, reason)
+                self._emit("unavailable", self._draft.base, str(failure))
             if not self._may_be_lost:
                 raise
             return self._lose("Redis is away")
@@ -95,13 +91,13 @@ class Commit:
     def _run(self) -> Outcome:
         failure = self._exchange.failure
         if failure is not None and (self._wish.ends or not self._wish.is_void):
-            raise SessionUnavailable from failure
+            raise SessionUnavailable(failure.detail) from failure
         while True:
             outcome = self._take(next_step(self._wish, self._sight))
             if outcome is not None:
                 break
         if self._successor is not None:
-            self._parts.store.discard(self._successor)
+            self._parts.store.discard(self._deadline, self._successor)
         return outcome
 
     def _take(self, step: Step) -> Outcome | None:
@@ -150,6 +146,7 @@ class Commit:
         if expiry is None:
             return self._lose("its lifetime is over")
         result = self._parts.store.save(
+            self._deadline,
             version.seen,
             version.whole(),
             version.changes,
@@ -232,11 +229,13 @@ class Commit:
         if predecessor is not None:
             # Its browser may come back with the old cookie as long as that is good.
             ttl = ttl if is_closing else expiry.of(new.permanent)
-            return predecessor.retire(seen, tombstone, ttl, freeze=freeze)
+            return predecessor.retire(
+                self._deadline, seen, tombstone, ttl, freeze=freeze
+            )
         # What others save for a user who leaves stays behind.
         is_left_behind = user in (UserChange.SWITCH, UserChange.LOGOUT)
         return self._parts.store.retire(
-            seen, tombstone, ttl, whatever=is_left_behind, freeze=freeze
+            self._deadline, seen, tombstone, ttl, whatever=is_left_behind, freeze=freeze
         )
 
     def _follow(self) -> None:
@@ -244,7 +243,9 @@ class Commit:
         exchange, adopts = self._exchange, self._wish.adopts
         assert self._tombstone is not None
         now = self._parts.lifetimes.now()
-        found = self._parts.store.follow(self._old_sid, self._tombstone, now)
+        found = self._parts.store.follow(
+            self._deadline, self._old_sid, self._tombstone, now
+        )
         self._wish = self._wish._replace(rotates=False, adopts=False)
         # Whoever moved it gives the browser its cookie; but where each request has
         # come with another library's, each answer replaces that.
@@ -264,9 +265,9 @@ class Commit:
         if ended.stored:
             sids.append(ended.sid)
         if exchange.predecessor is not None:
-            exchange.predecessor.end()
+            exchange.predecessor.end(self._deadline)
         for session_id in dict.fromkeys(map(digest, sids)):
-            store.end(session_id)
+            store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()
         if ended.stored:
@@ -282,13 +283,13 @@ class Commit:
 
     def _ask_age(self) -> None:
         assert self._tombstone is not None
-        left = self._parts.store.left(self._exchange.old_id)
+        left = self._parts.store.left(self._deadline, self._exchange.old_id)
         age = self._parts.lifetimes.age(self._tombstone, left)
         self._sight = self._sight._replace(age=age)
 
     def _ask_successor(self) -> None:
         assert self._tombstone is not None
-        goes_on = self._parts.store.goes_on(self._tombstone.successor)
+        goes_on = self._parts.store.goes_on(self._deadline, self._tombstone.successor)
         self._sight = self._sight._replace(goes_on=goes_on)
 
     def _lose(self, reason: str) -> Outcome:
@@ -331,9 +332,9 @@ class Commit:
         )
         if before is not None:
             record = record.under(before.sid, before.drawn)
-            store.replace(record, ttl)
+            store.replace(self._deadline, record, ttl)
             return record
-        while not store.create(record, ttl):
+        while not store.create(self._deadline, record, ttl):
             record = record.renamed(record.drawn)
         return record
 

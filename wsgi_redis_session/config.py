@@ -176,6 +176,12 @@ class SessionConfig:
         None, CALLABLE.or_none(), "Called with each ``SessionEvent``."
     )
 
+    operation_timeout: Duration = option(
+        1.0,
+        DURATION,
+        "How long a request waits for its session to be loaded, and how long for it to "
+        "be saved, all attempts, connections and commands together.",
+    )
     connect_timeout: Duration = option(
         1.0, DURATION, "How long a client made from a URL waits for a connection."
     )
@@ -194,7 +200,13 @@ class SessionConfig:
         "How many connections a client made from a URL opens at most, in each process.",
     )
     pool_timeout: Duration = option(
-        5.0, DURATION, "How long a request waits while all connections are in use."
+        1.0, DURATION, "How long a request waits while all connections are in use."
+    )
+    wait_replicas: int = option(
+        0,
+        whole_number(0),
+        "What is written counts as stored when it has arrived at so many replicas of "
+        "Redis.",
     )
 
     migrate_from: t.Literal["flask-session"] | None = option(

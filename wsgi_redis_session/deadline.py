@@ -10,19 +10,30 @@ _LONGEST_PAUSE = 0.05
 
 
 class Deadline:
-    """When an operation has taken long enough, counted from when this is made."""
+    """When a load or a commit has taken long enough, counted from when this is made."""
+
+    __slots__ = ("_end", "_seconds")
 
     def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._end = time.monotonic() + seconds
+
+    def renewed(self) -> Deadline:
+        """As long a time, counted from now."""
+        return Deadline(self._seconds)
 
     @property
     def left(self) -> float:
-        """How many seconds are left; negative when it is over."""
+        """How many seconds are left; not more than zero when it is over."""
         return self._end - time.monotonic()
+
+    def after(self, now: float) -> float:
+        """The same for somebody who knows what time it is, by the monotonic clock."""
+        return self._end - now
 
     def pause(self, attempt: int) -> bool:
         """Let others go first, longer each time, and by chance, so that those who met
         once do not meet again; whether there is time for another attempt."""
-        longest = min(_LONGEST_PAUSE, 0.0005 * 2**attempt)
+        longest = min(_LONGEST_PAUSE, 0.0005 * 2**attempt, max(0.0, self.left))
         time.sleep(random.uniform(0, longest))  # noqa: S311  # nothing secret
         return self.left > 0

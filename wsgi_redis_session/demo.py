@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
-import functools
+import itertools
 import threading
 import typing as t
 from urllib.parse import urlsplit
 
-from redis.exceptions import RedisError
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
@@ -19,15 +17,16 @@ from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response
 
 from . import demo_page
-from . import layout
 from .demo_page import duration
 from .errors import SessionUnavailable
-from .errors import Undecodable
 from .local_server import server_name
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
+from .record import Tombstone
 from .session import Session
+from .survey import Entry
+from .survey import Survey
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -39,43 +38,8 @@ _RESERVED = ("visits", "user", "id_before_login")
 
 _MAX_VALUES = 20
 
-#: A server may hold the keys of others, too: it is not searched for longer than this.
-_MAX_SCANS = 50
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Entry:
-    """One key in Redis, as it was found."""
-
-    key: str
-    #: What is left of it, in milliseconds.
-    ttl: int
-    value: bytes = dataclasses.field(repr=False)
-
-    @property
-    def names(self) -> dict[str, int]:
-        """The names of a stored session, and how many bytes each value takes; empty
-        for anything else."""
-        return self._read() or {}
-
-    @property
-    def content(self) -> str:
-        """What kind of content it is."""
-        if layout.is_tombstone(self.value):
-            return "a tombstone: this session got a new id, or ended"
-        names = self._read()
-        if names is None:
-            return "no session"
-        # Others chose the names: no control character of theirs gets to a terminal.
-        shown = [name if name.isidentifier() else ascii(name) for name in names]
-        return ", ".join(shown) or "an empty session"
-
-    def _read(self) -> dict[str, int] | None:
-        try:
-            stored = layout.read(self.value)
-        except Undecodable:
-            return None
-        return {name: len(packed) for name, packed in stored.packed.items()}
+#: More is not shown.
+_MAX_ENTRIES = 1000
 
 
 class Window:
@@ -87,40 +51,37 @@ class Window:
     def __init__(self, sessions: SessionManager) -> None:
         self.sessions = sessions
         self.prefix = sessions.store.key_prefix
+        self._survey = Survey(
+            sessions.store.transport,
+            self.prefix,
+            sessions.config.seconds("operation_timeout"),
+        )
 
-    @functools.cached_property
+    @property
     def server(self) -> str:
         """Which server it is, and its version."""
-        return server_name(self._ask("INFO", "server"))
+        return server_name(self._survey.server)
 
     def entry(self, session_id: str) -> Entry | None:
         """What is stored of a session."""
-        return self._entry(self.prefix + session_id)
+        return self._survey.entry(session_id)
 
     def entries(self) -> dict[str, Entry]:
         """What is stored of all sessions, by key."""
-        cursor, keys = 0, set[bytes]()
-        for _ in range(_MAX_SCANS):
-            cursor, found = self._ask(
-                "SCAN", cursor, "MATCH", f"{self.prefix}*", "COUNT", 1000
-            )
-            keys.update(found)
-            if not cursor:
-                break
-        entries = (self._entry(key.decode("ascii", "replace")) for key in sorted(keys))
-        return {entry.key: entry for entry in entries if entry is not None}
+        found = itertools.islice(self._survey.entries(), _MAX_ENTRIES)
+        return {entry.key: entry for entry in sorted(found, key=lambda e: e.key)}
 
-    def _entry(self, key: str) -> Entry | None:
-        is_string = self._ask("TYPE", key) in (b"string", "string")
-        value = self._ask("GET" if is_string else "DUMP", key)
-        ttl = self._ask("PTTL", key)
-        return None if value is None else Entry(key, ttl, value)
 
-    def _ask(self, *command: str | int) -> t.Any:
-        try:
-            return self.sessions.store.transport.client.execute_command(*command)
-        except (RedisError, OSError) as error:
-            raise SessionUnavailable from error
+def _content(entry: Entry) -> str:
+    """What kind of content an entry has."""
+    stored = entry.read()
+    if isinstance(stored, Tombstone):
+        return "a tombstone: this session got a new id, or ended"
+    if stored is None:
+        return "no session"
+    # Others chose the names: no control character of theirs gets to a terminal.
+    shown = [name if name.isidentifier() else ascii(name) for name in stored.packed]
+    return ", ".join(shown) or "an empty session"
 
 
 class Report:
@@ -158,7 +119,7 @@ def _mark(before: Entry | None, now: Entry) -> str:
 
 def _line(mark: str, entry: Entry) -> str:
     left, size = duration(entry.ttl / 1000), len(entry.value)
-    return f"  {mark} {entry.key}  {left:>12}  {size:>5} bytes  {entry.content}"
+    return f"  {mark} {entry.key}  {left:>12}  {size:>5} bytes  {_content(entry)}"
 
 
 def _gone_line(key: str) -> str:

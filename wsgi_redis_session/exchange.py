@@ -8,6 +8,7 @@ import typing as t
 
 from .commit import Commit
 from .cookie import Ticket
+from .deadline import Deadline
 from .draft import Draft
 from .draft import Stage
 from .errors import HeadersAlreadySent
@@ -111,11 +112,10 @@ class Exchange:
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
         try:
-            found = self._find()
+            found = self._find(Deadline(parts.operation_timeout))
         except SessionUnavailable as failure:
             self.failure = failure
-            reason = str(failure.__cause__ or failure)
-            parts.events.emit("unavailable", None, reason)
+            parts.events.emit("unavailable", None, str(failure))
             return self._read_empty(failure)
         if found is None:
             if tickets is None:
@@ -133,13 +133,13 @@ class Exchange:
         self.predecessor = found.predecessor
         return self._draft(found.base, found.state)
 
-    def _find(self) -> Found | None:
+    def _find(self, deadline: Deadline) -> Found | None:
         loader = self.parts.loader
-        found = loader.find(self.tickets)
+        found = loader.find(deadline, self.tickets)
         if loader.adoption is None or (found and found.state is State.LIVE):
             return found
         values = self.parts.cookie.values(self._header)
-        return loader.find_predecessor(values) or found
+        return loader.find_predecessor(deadline, values) or found
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:

@@ -286,7 +286,7 @@ class RedisSessionInterface(SessionInterface):
             redis, keys["redis"] = self.redis, "redis"
         with named_by(keys):
             return _FlaskManager(
-                same.store.transport.client if same else redis,
+                same.store.transport if same else redis,
                 secret_key=config["SECRET_KEY"],
                 secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
                 permanent_lifetime=permanent_lifetime,

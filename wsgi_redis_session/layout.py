@@ -130,3 +130,11 @@ def read_tombstone(value: bytes) -> Tombstone:
     if rest or state is State.MOVED:
         raise Undecodable("the tombstone has a wrong length")
     return Tombstone(state, follower)
+
+
+def tombstone_or_gone(value: bytes) -> Tombstone:
+    """The same; of what cannot be read, nothing is known but that it is gone."""
+    try:
+        return read_tombstone(value)
+    except Undecodable:
+        return Tombstone(State.GONE)

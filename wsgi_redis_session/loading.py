@@ -8,6 +8,7 @@ import typing as t
 from .config import SessionConfig
 from .cookie import SessionCookie
 from .cookie import Ticket
+from .deadline import Deadline
 from .errors import Undecodable
 from .events import EventLog
 from .lifetimes import Lifetimes
@@ -31,7 +32,13 @@ class Predecessor(t.Protocol):
     record: Record
 
     def retire(
-        self, seen: Record, tombstone: Tombstone, ttl: int, *, freeze: bool
+        self,
+        deadline: Deadline,
+        seen: Record,
+        tombstone: Tombstone,
+        ttl: int,
+        *,
+        freeze: bool,
     ) -> Record | Tombstone | None:
         """Let the session of ours that the tombstone names take its place, for as many
         milliseconds; with ``freeze`` the tombstone keeps what was seen.
@@ -39,7 +46,7 @@ class Predecessor(t.Protocol):
         ``None`` if that was done; else what has become of it meanwhile.
         """
 
-    def end(self) -> None:
+    def end(self, deadline: Deadline) -> None:
         """End it, and what took its place."""
 
 
@@ -47,7 +54,7 @@ class Adoption(t.Protocol):
     """Finds sessions that another library has stored."""
 
     def find(
-        self, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str]
     ) -> cabc.Iterator[tuple[str, Predecessor | Tombstone]]:
         """What the values of a browser's cookies name: session ids, each with its
         session or with what became of it."""
@@ -96,13 +103,13 @@ class Loader:
         """A new session."""
         return Record.fresh(self._lifetimes.now(), self._permanent)
 
-    def find(self, tickets: list[Ticket]) -> Found | None:
+    def find(self, deadline: Deadline, tickets: list[Ticket]) -> Found | None:
         """The session that one of these cookies names; where none is alive, what is
         left of the first one of which something is left."""
         left: Found | None = None
         for ticket in tickets:
             try:
-                found = self._find(ticket)
+                found = self._find(deadline, ticket)
             except Undecodable as error:
                 self._emit("undecodable", ticket.sid, str(error))
                 continue
@@ -112,13 +119,17 @@ class Loader:
             left = left or found
         return left
 
-    def find_predecessor(self, values: cabc.Iterable[str]) -> Found | None:
+    def find_predecessor(
+        self, deadline: Deadline, values: cabc.Iterable[str]
+    ) -> Found | None:
         """The session that a cookie of another library names."""
-        for sid, what in self.adoption.find(values) if self.adoption else ():
+        if self.adoption is None:
+            return None
+        for sid, what in self.adoption.find(deadline, values):
             if not isinstance(what, Tombstone):
                 return Found(what.record, State.LIVE, predecessor=what)
             try:
-                found = self._follow(sid, what)
+                found = self._follow(deadline, sid, what)
             except Undecodable as error:
                 self._emit("undecodable", sid, str(error))
                 continue
@@ -126,30 +137,30 @@ class Loader:
                 return found
         return None
 
-    def _find(self, ticket: Ticket) -> Found | None:
+    def _find(self, deadline: Deadline, ticket: Ticket) -> Found | None:
         """``None`` where there is nothing any more."""
         lifetimes = self._lifetimes
         if lifetimes.is_over(ticket.created):
             return None
         is_due = lifetimes.is_touch_due(ticket.issued, ticket.permanent)
         touch = lifetimes.touch() if is_due else None
-        found = self._store.load(ticket.sid, ticket.drawn, touch)
+        found = self._store.load(deadline, ticket.sid, ticket.drawn, touch)
         if isinstance(found, Tombstone):
-            return self._follow(ticket.sid, found)
+            return self._follow(deadline, ticket.sid, found)
         # What is stored is true, whatever the cookie says.
         if found.created != ticket.created and lifetimes.is_over(found.created):
             return None
         is_old = lifetimes.is_rotation_due(ticket.drawn)
         return Found(found, State.LIVE, is_due, is_old)
 
-    def _follow(self, sid: str, found: Tombstone) -> Found | None:
+    def _follow(self, deadline: Deadline, sid: str, found: Tombstone) -> Found | None:
         """Go where a session id leads that is not that of a session any more."""
         lifetimes, store = self._lifetimes, self._store
         for _ in range(MAX_LINKS):
             if found.state is not State.MOVED:
                 return self._left(sid, found)
             sid = found.successor_of(sid)
-            successor = store.load(sid, lifetimes.now(), lifetimes.touch())
+            successor = store.load(deadline, sid, lifetimes.now(), lifetimes.touch())
             if isinstance(successor, Record):
                 is_over = lifetimes.is_over(successor.created)
                 return None if is_over else Found(successor, State.LIVE, True)
@@ -183,6 +194,8 @@ class Parts(t.NamedTuple):
     events: EventLog
     lifetimes: Lifetimes
     loader: Loader
+    #: How long a load or a commit may take, in seconds.
+    operation_timeout: float
     serializer: Serializer
     session_class: type[Session]
     store: RedisStore

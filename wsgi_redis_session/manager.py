@@ -7,11 +7,12 @@ import collections.abc as cabc
 import os
 import typing as t
 
-from .client import connect
 from .config import from_strings
 from .config import SessionConfig
 from .config import VARIABLES
+from .connect import connect
 from .cookie import SessionCookie
+from .deadline import Deadline
 from .draft import Stage
 from .events import EventLog
 from .exchange import Exchange
@@ -57,7 +58,7 @@ class SessionManager:
 
     def __init__(
         self,
-        redis: str | Client | None = None,
+        redis: str | Client | Transport | None = None,
         *,
         secret_key: str | bytes = "",
         secret_key_fallbacks: cabc.Iterable[str | bytes] = (),
@@ -66,7 +67,7 @@ class SessionManager:
         config = SessionConfig.from_options(options)
         events, lifetimes = EventLog(config.on_event), Lifetimes(config)
         serializer = config.serializer or MessagePackSerializer()
-        transport = Transport(connect(redis, config), events)
+        transport = connect(redis, config, events)
         limits = Limits(config.max_bytes or 0, config.max_names or 0)
         self.config = config
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
@@ -80,6 +81,7 @@ class SessionManager:
             loader=Loader(
                 self.store, lifetimes, events, adoption, permanent=config.permanent
             ),
+            operation_timeout=config.seconds("operation_timeout"),
             serializer=serializer,
             session_class=self.session_class,
             store=self.store,
@@ -195,9 +197,20 @@ class SessionManager:
         """
         if not is_digest(session_id):
             raise ValueError("revoke() takes the id of a session, as session.id is")
-        ended = self.store.end(session_id)
+        ended = self.store.end(self._deadline(), session_id)
         self._parts.events.emit("destroyed", session_id, "revoked")
         return ended
+
+    def ping(self) -> bool:
+        """Ask Redis for a sign of life, for a readiness probe, say.
+
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable` where there is none within
+        ``operation_timeout``.
+        """
+        return self.store.ping(self._deadline())
+
+    def _deadline(self) -> Deadline:
+        return Deadline(self._parts.operation_timeout)
 
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""

@@ -167,6 +167,8 @@ class _Response:
         except BaseException as error:
             self._fail()
             self._finish()
+            if not self._is_answered(error):
+                raise
             return self._apologize(error)
         if (
             type(body) in (list, tuple)
@@ -181,6 +183,8 @@ class _Response:
                 self._finish()
             except BaseException as error:
                 self._close_body()  # the server does not get it
+                if not self._is_answered(error):
+                    raise
                 return self._apologize(error)
             return body
         sized: t.Any = body
@@ -222,15 +226,16 @@ class _Response:
         except StopIteration:
             try:
                 self._save()
-            except SessionUnavailable as error:
+            except BaseException as error:
+                if not self._is_answered(error):
+                    raise
                 return self._begin_apology(error)
             raise
-        except SessionUnavailable as error:
+        except BaseException as error:
             self._fail()
+            if not self._is_answered(error):
+                raise
             return self._begin_apology(error)
-        except BaseException:
-            self._fail()
-            raise
         return item
 
     def close(self) -> None:
@@ -271,11 +276,13 @@ class _Response:
         self._exchange.abandon()
         self._head = None
 
-    def _apologize(self, error: BaseException) -> list[bytes]:
-        """The whole response for an error that is ours to answer; raises all others."""
-        is_ours = isinstance(error, SessionUnavailable) and self._answers_unavailable
-        if not isinstance(error, SessionUnavailable) or not is_ours or self._is_flushed:
-            raise error
+    def _is_answered(self, error: BaseException) -> t.TypeGuard[SessionUnavailable]:
+        """Whether an error is ours to answer."""
+        is_possible = self._answers_unavailable and not self._is_flushed
+        return is_possible and isinstance(error, SessionUnavailable)
+
+    def _apologize(self, error: SessionUnavailable) -> list[bytes]:
+        """The whole response in the place of the application's."""
         logger.warning("503 Service Unavailable: %s", error)
         response = error.get_response(self._environ)
         response.headers["Cache-Control"] = "no-store"

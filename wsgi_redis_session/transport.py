@@ -1,30 +1,87 @@
-"""How a command reaches Redis, and what becomes of one that is not answered."""
+"""How a command reaches Redis: one server, a cluster, or a client that was given."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
-import inspect
+import time
 import typing as t
 
-from redis import Redis
 from redis.exceptions import ChildDeadlockedError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError
 from redis.exceptions import RedisClusterException
 from redis.exceptions import RedisError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from .breaker import Breaker
+from .deadline import Deadline
 from .errors import SessionUnavailable
 from .events import EventLog
-
-#: What a client does that nobody has put something around.
-_PLAIN = Redis.execute_command if inspect.isfunction(Redis.execute_command) else None
+from .question import Question
+from .server import NotReplicated
+from .server import Server
 
 #: What redis-py raises; not all of it is a RedisError.
-_FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
+FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
 
-Command = tuple[str | bytes, ...]
+#: How many keys a SCAN looks at in one go.
+_SCAN_COUNT = 1000
 
-#: Whether a reply can be that to a command.
-Check = cabc.Callable[[t.Any], bool]
+
+class Transport(t.Protocol):
+    """How a command reaches Redis; it knows what may be asked again, and when."""
+
+    def send(self, question: Question) -> t.Any:
+        """The reply to a question.
+
+        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses, and
+        :exc:`~wsgi_redis_session.SessionUnavailable` for all other failures.
+        """
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """The keys that match a pattern, some at a time, each at least once; on every
+        server that has its own."""
+
+    def drop(self) -> None:
+        """Close all connections; the next command opens new ones."""
+
+
+class ServerTransport:
+    """To one server; ``place`` says to people which one it is."""
+
+    def __init__(self, server: Server, place: str) -> None:
+        self._server = server
+        self._place = place
+
+    def send(self, question: Question) -> t.Any:
+        """See :meth:`Transport.send`."""
+        try:
+            return self._server.ask(question)
+        except MovedError as error:
+            raise SessionUnavailable(
+                f"{self._place} is a node of a cluster: write redis+cluster:// in the "
+                "place of redis:// in its URL"
+            ) from error
+        except ResponseError:
+            raise
+        except NotReplicated as error:
+            raise SessionUnavailable(str(error)) from error
+        except FAILURES as error:
+            raise unavailable(self._place, error) from error
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """See :meth:`Transport.scan`."""
+        yield from _scanned(self.send, pattern, deadline)
+
+    @property
+    def busy(self) -> int:
+        """How many connections are in use at the moment."""
+        return self._server.busy
+
+    def drop(self) -> None:
+        """See :meth:`Transport.drop`."""
+        self._server.drop()
 
 
 class Client(t.Protocol):
@@ -34,48 +91,56 @@ class Client(t.Protocol):
         """Send a command and return its reply."""
 
 
-class Transport:
-    """Sends commands through a client of redis-py, and asks again where that is safe.
-
-    Every command that is sent here may be repeated after its reply was lost.
-    """
+class ClientTransport:
+    """Through a client that somebody else has made, with its own timeouts and retries:
+    an instrumented one, one with a single connection, of a cluster or of a Sentinel."""
 
     def __init__(self, client: Client, events: EventLog) -> None:
         self.client = client
         self._events = events
-        # A client with a single connection has a lock for it, a cluster many pools.
-        self._pool: t.Any = None
-        if isinstance(client, Redis) and client.connection is None:
-            self._pool = client.connection_pool
+        self._breaker = Breaker()
 
-    def send(
-        self, command: Command, is_ours: Check | None = None, again: Command = ()
-    ) -> t.Any:
-        """The reply to one command.
-
-        A reply that ``is_ours`` says no to was meant for somebody else: the connection
-        that gave it is dropped, and the command is sent over a fresh one. ``again`` is
-        what is sent in its place when it is not known whether it was carried out.
-
-        Raises :exc:`ResponseError` for a command that Redis refuses by an error that
-        is for the caller to read, and
-        :exc:`~wsgi_redis_session.SessionUnavailable` for all other failures.
-        """
-        try:
-            reply = self._send(command, again or command, is_ours)
-            if is_ours is None or is_ours(reply):
-                return reply
-            self._events.emit(
-                "desynchronised", None, "a reply was meant for somebody else"
+    def send(self, question: Question) -> t.Any:
+        """See :meth:`Transport.send`."""
+        breaker, now = self._breaker, time.monotonic()
+        if breaker.open_until and breaker.refuses(now):
+            raise SessionUnavailable(
+                "Redis did not answer several times, and is left alone for a second"
             )
-            return self._send(again or command, again or command, None)
+        try:
+            reply = self._send(question)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            breaker.failed(time.monotonic())
+            raise unavailable("Redis", error) from error
         except ResponseError:
             raise
-        except _FAILURES as error:
-            raise SessionUnavailable from error
+        except FAILURES as error:
+            raise unavailable("Redis", error) from error
+        if breaker.failures:
+            breaker.succeeded()
+        return reply
+
+    def _send(self, question: Question) -> t.Any:
+        reply = self.client.execute_command(*question.command)
+        if question.is_ours is None or question.is_ours(reply):
+            return reply
+        detail = "a reply was meant for somebody else"
+        self._events.emit("desynchronised", None, detail)
+        self.drop()
+        return self.client.execute_command(*(question.again or question.command))
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """See :meth:`Transport.scan`."""
+        get_primaries = getattr(self.client, "get_primaries", None)
+        if get_primaries is None:
+            yield from _scanned(self.send, pattern, deadline)
+            return
+        for node in get_primaries():
+            client = self.client.get_redis_connection(node)  # type: ignore[attr-defined]  # it is a cluster's
+            yield from ClientTransport(client, self._events).scan(pattern, deadline)
 
     def drop(self) -> None:
-        """Close all connections; the next command opens a new one."""
+        """See :meth:`Transport.drop`."""
         pool = getattr(self.client, "connection_pool", None)
         if pool is not None:
             pool.disconnect()
@@ -84,48 +149,23 @@ class Transport:
             if disconnect is not None:
                 disconnect()
 
-    def _send(self, command: Command, again: Command, is_ours: Check | None) -> t.Any:
-        """One command over one connection of the pool, which is half of what redis-py's
-        ``execute_command`` costs. That one is called where somebody listens to it, for
-        tracing, say, or where there is more to it."""
-        client = self.client
-        pool = self._pool
-        if pool is None or type(client).execute_command is not _PLAIN:
-            reply = client.execute_command(*command)
-            if is_ours is not None and not is_ours(reply):
-                self.drop()
-            return reply
-        connection = pool.get_connection()
+
+def unavailable(place: str, error: BaseException) -> SessionUnavailable:
+    """The error for one of redis-py's; it names server and failure, and no secret."""
+    return SessionUnavailable(f"{place}: {error}")
+
+
+def _scanned(
+    send: cabc.Callable[[Question], t.Any], pattern: str, deadline: Deadline
+) -> cabc.Iterator[list[bytes]]:
+    cursor = b"0"
+    while True:
+        command = ("SCAN", cursor, "MATCH", pattern, "COUNT", b"%d" % _SCAN_COUNT)
         try:
-            try:
-                connection.send_command(*command)
-                reply = connection.read_response()
-            except Exception as error:  # which of them to retry, redis-py decides
-                return _retry(connection, again, error)
-            if is_ours is not None and not is_ours(reply):
-                connection.disconnect()
-            return reply
-        except ResponseError:
-            raise
-        except BaseException:
-            # Its reply may still be on the way: nobody else is to read it.
-            connection.disconnect()
-            raise
-        finally:
-            pool.release(connection)
-
-
-def _retry(connection: t.Any, command: Command, failure: Exception) -> t.Any:
-    """Let redis-py decide what becomes of a first attempt that failed."""
-    failures = [failure]
-
-    def ask() -> t.Any:
-        if failures:
-            raise failures.pop()
-        connection.send_command(*command)
-        return connection.read_response()
-
-    def hang_up(error: Exception) -> None:
-        connection.disconnect()
-
-    return connection.retry.call_with_retry(ask, hang_up)
+            found, keys = send(Question(deadline.renewed(), command))
+        except ResponseError as error:
+            raise SessionUnavailable(str(error)) from error
+        cursor = found if isinstance(found, bytes) else b"%d" % found
+        yield keys
+        if cursor == b"0":
+            return

@@ -5,7 +5,6 @@ import contextlib
 import inspect
 import logging
 import pathlib
-import queue
 import socket
 import subprocess
 import time
@@ -20,30 +19,39 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 from visitors import look
-from visitors import Request
 from visitors import store
 
+import wsgi_redis_session.connect
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
-from wsgi_redis_session import SessionUnavailable
-from wsgi_redis_session.client import connect
+from wsgi_redis_session.cluster import ClusterTransport
+from wsgi_redis_session.connect import Builder
+from wsgi_redis_session.connect import target_of
+from wsgi_redis_session.events import EventLog
 from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.transport import ClientTransport
+from wsgi_redis_session.transport import ServerTransport
+from wsgi_redis_session.urls import DEFAULT_URL
+from wsgi_redis_session.urls import parse
 
 CONFIG = SessionConfig()
 
 
-def settings(url: str, **options: t.Any) -> dict[str, t.Any]:
-    """What the connections of a client that was made from a URL are given."""
-    client: t.Any = connect(url, SessionConfig(**options))
-    return t.cast(dict[str, t.Any], client.connection_pool.connection_kwargs)
+def connect(given: t.Any, config: SessionConfig = CONFIG) -> t.Any:
+    return wsgi_redis_session.connect.connect(given, config, EventLog())
+
+
+def link(url: str, **options: t.Any) -> t.Any:
+    """A connection, not open yet, as a URL and options make it."""
+    return Builder(parse(url), SessionConfig(**options), EventLog()).link()
 
 
 def refusal(given: t.Any) -> str:
     """The message, after a look at everything that a traceback would show."""
     with pytest.raises(ConfigurationError) as caught:
-        connect(given, CONFIG)
+        connect(given)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
     assert caught.value.option == "redis"
     return str(caught.value)
@@ -77,56 +85,80 @@ def has_notifications(kind: type) -> bool:
     ],
 )
 def test_url_says_where_redis_is(url: str, expected: dict[str, t.Any]) -> None:
-    made = settings(url)
+    made = parse(url).settings
     names = ("host", "port", "db", "path", "username", "password", "client_name")
     assert {name: made[name] for name in names if name in made} == expected
+    for name, value in expected.items():
+        assert getattr(link(url), name) == value
 
 
 @pytest.mark.parametrize("url", ["rediss://cache", "valkeys://cache"])
 def test_url_with_tls_connects_with_tls(url: str) -> None:
-    client: t.Any = connect(url, CONFIG)
-    assert client.connection_pool.connection_class is redis.SSLConnection
+    assert isinstance(link(url), redis.SSLConnection)
 
 
-def test_made_client_waits_for_nothing_forever() -> None:
-    client: t.Any = connect("redis://cache", CONFIG)
-    pool = client.connection_pool
-    assert isinstance(pool, redis.BlockingConnectionPool)
-    assert (pool.max_connections, pool.timeout) == (50, 5.0)
-    made = pool.connection_kwargs
-    assert made["protocol"] == 2
-    assert (made["socket_connect_timeout"], made["socket_timeout"]) == (1.0, 1.0)
-    assert made["retry"].get_retries() == 1
+@pytest.mark.parametrize(
+    ("url", "kind", "addresses", "service"),
+    [
+        ("redis+cluster://a", "cluster", [("a", 6379)], ""),
+        ("redis+cluster://a:1,b:2/", "cluster", [("a", 1), ("b", 2)], ""),
+        ("valkey+cluster://u:p@a:1,b/0?socket_timeout=2", "cluster", [("a", 1)], ""),
+        ("redis+cluster://[::1]:1,b", "cluster", [("::1", 1), ("b", 6379)], ""),
+        ("redis+sentinel://a,b:1/main/3", "sentinel", [("a", 26379), ("b", 1)], "main"),
+        ("valkey+sentinel://:p%2Fw@a/main", "sentinel", [("a", 26379)], "main"),
+    ],
+)
+def test_url_may_name_several_servers(
+    url: str, kind: str, addresses: list[tuple[str, int]], service: str
+) -> None:
+    target = parse(url)
+    assert (target.kind, target.service) == (kind, service)
+    assert target.addresses[: len(addresses)] == addresses
+    assert target.settings.get("password") in {None, "p", "p/w"}
+    assert ("password" in target.settings) == ("@" in url)
+    assert target.settings.get("db", 0) == (3 if url.endswith("/3") else 0)
+    assert isinstance(connect(url), ClusterTransport | ServerTransport)
 
 
-def test_limits_of_the_made_client_are_options() -> None:
-    client: t.Any = connect(
-        "redis://cache",
-        SessionConfig(
-            connect_timeout=2,
-            read_timeout=3,
-            retries=0,
-            max_connections=7,
-            pool_timeout=4,
-        ),
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis+cluster://u:hush@a,:1/0", "hosts or ports"),
+        ("redis+cluster://u:hush@a:x,b/0", "hosts or ports"),
+        ("redis+cluster://u:hush@a,b/1", "only the database 0"),
+        ("redis+sentinel://u:hush@a,b", "names no service"),
+        ("redis+sentinel://u:hush@a,b//0", "names no service"),
+        ("redis+sentinel://u:hush@a,b/main/first", "must be a number"),
+        ("redis+socket://u:hush@a", "scheme"),
+        ("unix+cluster://u:hush@/run/redis.sock", "scheme"),
+    ],
+)
+def test_url_of_several_servers_that_cannot_work_is_refused(
+    url: str, reason: str
+) -> None:
+    assert reason in refusal(url)
+
+
+@pytest.mark.parametrize("url", ["rediss+cluster://a", "valkeys+sentinel://a/main"])
+def test_several_servers_may_be_reached_with_tls(url: str) -> None:
+    assert parse(url).connection_class is redis.SSLConnection
+
+
+def test_made_link_waits_for_nothing_forever() -> None:
+    assert link("redis://cache").protocol == 2
+    assert link("redis://cache").retry.get_retries() == 0
+    patience = Builder(parse("redis://cache"), CONFIG, EventLog()).patience
+    assert patience == (1.0, 1.0, 1.0, 1)
+
+
+def test_limits_are_options_and_may_stand_in_the_url() -> None:
+    config = SessionConfig(
+        connect_timeout=2, read_timeout=3, retries=0, max_connections=7, pool_timeout=4
     )
-    pool = client.connection_pool
-    assert (pool.max_connections, pool.timeout) == (7, 4.0)
-    made = pool.connection_kwargs
-    assert (made["socket_connect_timeout"], made["socket_timeout"]) == (2.0, 3.0)
-    assert made["retry"].get_retries() == 0
-
-
-def test_url_may_change_the_limits() -> None:
-    made = settings("redis://cache?socket_timeout=0.5&health_check_interval=30")
-    assert (made["socket_timeout"], made["health_check_interval"]) == (0.5, 30)
-
-
-def test_made_client_serves(server: LocalServer) -> None:
-    client = connect(server.url, CONFIG)
-    assert client.execute_command("SET", "name", b"\xff") is True
-    assert client.execute_command("GET", "name") == b"\xff"
-    client.connection_pool.disconnect()  # type: ignore[attr-defined]  # a client of redis-py
+    target = parse("redis://cache")
+    assert Builder(target, config, EventLog()).patience == (2.0, 3.0, 4.0, 0)
+    target = parse("redis://cache?socket_timeout=0.5&socket_connect_timeout=0.25")
+    assert Builder(target, config, EventLog()).patience == (0.25, 0.5, 4.0, 0)
 
 
 def test_nothing_is_sent_when_a_manager_is_made(
@@ -245,27 +277,27 @@ def test_what_may_be_a_password_is_not_shown(url: str, shown: str) -> None:
 
 
 def test_environment_variable_names_the_server(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, server: LocalServer
 ) -> None:
-    monkeypatch.setenv("SESSION_REDIS", "redis://cache:6380/3")
-    client: t.Any = connect(None, CONFIG)
-    assert client.connection_pool.connection_kwargs["host"] == "cache"
+    monkeypatch.setenv("SESSION_REDIS", server.url)
+    manager = SessionManager(secret_key="key")
+    assert look(manager, store(manager, a=1)) == {"a": 1}
 
 
 def test_environment_variable_is_not_read_where_a_server_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SESSION_REDIS", "nonsense")
-    assert settings("redis://cache")["host"] == "cache"
+    connect("redis://cache")
 
 
 def test_without_anything_it_is_the_local_redis(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("SESSION_REDIS", raising=False)
-    client: t.Any = connect(None, CONFIG)
-    made = client.connection_pool.connection_kwargs
+    made = parse(DEFAULT_URL).settings
     assert (made["host"], made["port"], made["db"]) == ("localhost", 6379, 0)
+    connect(None)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +314,8 @@ def test_client_that_decodes_replies_is_refused_by_the_name_of_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SESSION_REDIS", "redis://cache?decode_responses=True")
-    assert refusal(None).startswith("SESSION_REDIS is a client with decode_responses=")
+    message = refusal(None)
+    assert message.startswith("SESSION_REDIS='redis://cache' cannot work: decode_resp")
 
 
 @pytest.fixture
@@ -292,21 +325,84 @@ def clients() -> cabc.Iterator[cabc.Callable[..., t.Any]]:
         yield lambda **options: stack.enter_context(redis.Redis(**options))
 
 
-def test_given_client_is_used(clients: cabc.Callable[..., t.Any]) -> None:
-    client = clients(protocol=2)
-    assert connect(client, CONFIG) is client
-
-
-def test_client_of_a_sentinel_is_used() -> None:
-    master = Sentinel([("localhost", 1)]).master_for("service", protocol=2)
-    assert connect(master, CONFIG) is master
-
-
-def test_client_that_decodes_replies_is_refused(
-    clients: cabc.Callable[..., t.Any],
+def test_plain_client_lends_its_settings_and_is_left_alone(
+    server: LocalServer, db: redis.Redis
 ) -> None:
-    assert "decode_responses=True" in refusal(clients(decode_responses=True))
-    assert "decode_responses=True" in refusal("redis://cache?decode_responses=True")
+    client = redis.Redis(unix_socket_path=server.socket, db=3, protocol=3)
+    manager = SessionManager(client, secret_key="key")
+    header = store(manager, a=1)
+    assert look(manager, header) == {"a": 1}
+    assert not db.keys()
+    with redis.Redis(unix_socket_path=server.socket, db=3) as other:
+        assert len(other.keys()) == 1
+    assert not client.connection_pool._in_use_connections
+    assert not client.connection_pool._available_connections
+    manager.disconnect()
+
+
+def test_plain_client_keeps_the_timeouts_that_it_was_given() -> None:
+    client = redis.Redis(socket_timeout=0.3, max_connections=7)
+    transport = connect(client)
+    assert isinstance(transport, ServerTransport)
+    given = target_of(client)
+    assert given is not None
+    assert Builder(given, CONFIG, EventLog()).patience.read_timeout == 0.3
+
+
+class Subclass(redis.Redis):
+    pass
+
+
+class OddConnection(redis.Connection):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Subclass(protocol=2),
+        lambda: redis.Redis(
+            protocol=2, retry_on_error=[redis.exceptions.ReadOnlyError]
+        ),
+        lambda: redis.Redis(
+            connection_pool=redis.ConnectionPool(
+                connection_class=OddConnection, protocol=2
+            )
+        ),
+        lambda: Sentinel([("localhost", 1)]).master_for("service", protocol=2),
+    ],
+)
+def test_client_that_may_do_more_than_redis_py_is_used_itself(
+    make: cabc.Callable[[], t.Any],
+) -> None:
+    client = make()
+    transport = connect(client)
+    assert isinstance(transport, ClientTransport)
+    assert transport.client is client
+    client.close()
+
+
+def test_instrumented_client_is_used_itself(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced: list[t.Any] = []
+    original = redis.Redis.execute_command
+
+    def execute_command(self: t.Any, *args: t.Any, **options: t.Any) -> t.Any:
+        traced.append(args[0])
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", execute_command)
+    with redis.Redis(unix_socket_path=server.socket, protocol=2) as client:
+        manager = SessionManager(client, secret_key="key")
+        look(manager, store(manager, a=1))
+    assert traced == ["SET", "GET"]
+
+
+def test_replicas_cannot_be_waited_for_over_a_client_that_is_used_itself() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        connect(Subclass(protocol=2), SessionConfig(wait_replicas=1))
+    assert caught.value.option == "wait_replicas"
 
 
 @pytest.mark.parametrize(
@@ -339,20 +435,21 @@ def test_class_in_the_place_of_a_client_is_refused(kind: t.Any) -> None:
     )
 
 
-def test_client_with_resp3_is_warned_about(
-    clients: cabc.Callable[..., t.Any], caplog: pytest.LogCaptureFixture
+def test_client_with_resp3_that_is_used_itself_is_warned_about(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    connect(clients(protocol=3), CONFIG)
+    connect(Subclass(protocol=3)).drop()
     warnings = [logging.WARNING] * has_notifications(redis.Redis)
     assert [record.levelno for record in caplog.records] == warnings
     assert all("protocol=2" in message for message in caplog.messages)
 
 
-def test_client_with_resp2_is_not_warned_about(
-    clients: cabc.Callable[..., t.Any], caplog: pytest.LogCaptureFixture
+def test_client_that_is_safe_is_not_warned_about(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    connect(clients(protocol=2), CONFIG)
-    connect("redis://cache", CONFIG)
+    connect(redis.Redis(protocol=3)).drop()
+    connect(Subclass(protocol=2)).drop()
+    connect("redis://cache")
     assert caplog.records == []
 
 
@@ -411,7 +508,6 @@ def clusters(cluster_port: int) -> cabc.Iterator[cabc.Callable[..., t.Any]]:
 def test_client_of_a_cluster_is_used(clusters: cabc.Callable[..., t.Any]) -> None:
     client = clusters(protocol=2)
     manager = SessionManager(client, secret_key="key")
-    assert manager.store.transport.client is client
     session = manager.open("")
     session["name"] = "value"
     cookie = manager.commit(session).cookie or ""
@@ -422,106 +518,11 @@ def test_client_of_a_cluster_is_held_to_the_same_rules(
     clusters: cabc.Callable[..., t.Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert "decode_responses=True" in refusal(clusters(decode_responses=True))
-    connect(clusters(protocol=2), CONFIG)
+    connect(clusters(protocol=2))
     assert caplog.records == []
-    connect(clusters(protocol=3), CONFIG)
+    connect(clusters(protocol=3))
     assert len(caplog.messages) == has_notifications(RedisCluster)
     assert all("protocol=2" in message for message in caplog.messages)
-
-
-# The pool of a client that was made from a URL.
-
-
-def pool_of(manager: SessionManager) -> t.Any:
-    client: t.Any = manager.store.transport.client
-    return client.connection_pool
-
-
-def age_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection counts as used a moment ago."""
-    monkeypatch.setattr("wsgi_redis_session.client._MOMENT", 0)
-
-
-@pytest.mark.parametrize(("retries", "is_old"), [(0, True), (1, True), (1, False)])
-def test_connection_that_the_server_closed_meanwhile_is_made_anew(
-    make_manager: cabc.Callable[..., SessionManager],
-    db: redis.Redis,
-    monkeypatch: pytest.MonkeyPatch,
-    retries: int,
-    is_old: bool,
-) -> None:
-    if is_old:
-        age_connections(monkeypatch)
-    manager = make_manager(retries=retries)
-    header = store(manager, a=1)
-    db.client_kill_filter(_type="normal", skipme=True)
-    assert look(manager, header) == {"a": 1}
-    assert len(pool_of(manager)._connections) == 1
-
-
-def test_connection_with_an_unread_reply_is_made_anew(
-    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    age_connections(monkeypatch)
-    header = store(manager, a=1)
-    pool = pool_of(manager)
-    connection = pool.get_connection()
-    connection.send_command("GET", "nothing")
-    while not connection.can_read(1):
-        pass
-    pool.release(connection)
-    assert look(manager, header) == {"a": 1}
-
-
-def test_connection_is_not_asked_again_between_two_commands_of_a_request(
-    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request = Request(manager, store(manager, a=1))
-    asked: list[object] = []
-    connection = pool_of(manager)._connections[0]
-    monkeypatch.setattr(connection, "can_read", lambda: asked.append(connection))
-    request.session["a"] = 2
-    request.commit()
-    assert asked == []
-
-
-def test_pool_hands_out_the_connection_that_was_used_last(
-    manager: SessionManager,
-) -> None:
-    pool = pool_of(manager)
-    first, second = pool.get_connection(), pool.get_connection()
-    pool.release(first)
-    pool.release(second)
-    assert pool.get_connection() is second
-    assert pool.get_connection() is first
-
-
-def test_pool_opens_no_more_connections_than_it_may_and_waits_for_none_forever(
-    make_manager: cabc.Callable[..., SessionManager],
-) -> None:
-    pool = pool_of(make_manager(max_connections=1, pool_timeout=0.01))
-    connection = pool.get_connection()
-    with pytest.raises(redis.exceptions.ConnectionError, match="No connection"):
-        pool.get_connection()
-    pool.release(connection)
-    assert pool.get_connection() is connection
-
-
-def test_pool_keeps_its_size_when_a_connection_cannot_be_opened(
-    make_manager: cabc.Callable[..., SessionManager], own_server: LocalServer
-) -> None:
-    manager = make_manager(own_server.url, max_connections=1, pool_timeout=0.01)
-    header = store(manager, a=1)
-    own_server.stop()
-    for _ in range(3):
-        with pytest.raises(SessionUnavailable):
-            look(manager, header)
-    assert pool_of(manager).pool.queue != []
-
-
-def test_pool_does_not_take_what_it_has_not_given() -> None:
-    with pytest.raises(queue.Full):
-        pool_of(SessionManager(secret_key="secret")).pool.put_nowait(None)
 
 
 class Promotion(NoBackoff):

@@ -1,0 +1,143 @@
+"""One connection to a server of Redis: redis-py opens it, we ask over it.
+
+What redis-py does for each command, it does for all that its users may want; one
+command with its reply costs a third of that here.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import sys
+import typing as t
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+#: An extra, which redis-py has imported where it is installed.
+hiredis: t.Any = sys.modules.get("hiredis")
+
+Command = tuple[str | bytes, ...]
+
+_CHUNK = 65536
+_INCOMPLETE = object()
+
+
+class Link:
+    """What a link adds to a connection of redis-py, from which it inherits as well.
+
+    A link is in order while each question was answered completely. Any exception in
+    between leaves it in doubt, and it is to be closed, because what it reads next may
+    be the answer to somebody else's question.
+    """
+
+    #: Whether an answer may be on its way that nobody reads.
+    in_doubt = False
+    #: When the last question was asked, by the monotonic clock.
+    asked_at = float("-inf")
+    #: The right to have this connection, and the place where it is kept while idle.
+    permit: object = None
+    home: object = None
+    #: Finds out host and port, where these are not fixed.
+    locate: cabc.Callable[[], tuple[str, int]] | None = None
+
+    # redis-py's.
+    host: str
+    port: int
+    socket_connect_timeout: float
+    socket_timeout: float
+    _sock: t.Any
+    _parser: t.Any
+    connect: cabc.Callable[[], None]
+    disconnect: cabc.Callable[[], None]
+    can_read: cabc.Callable[[], bool]
+    pack_command: cabc.Callable[..., list[bytes]]
+
+    def open(self, seconds: float, usual_seconds: float) -> None:
+        """Connect, or connect anew, in so many seconds; each sending and each reading
+        may usually take ``usual_seconds``. Raises what redis-py does."""
+        self.in_doubt = True
+        self.disconnect()
+        if self.locate is not None:
+            self.host, self.port = self.locate()
+        self.socket_connect_timeout = self.socket_timeout = seconds
+        self.connect()
+        self.wait_at_most(usual_seconds)
+        if hiredis is not None:
+            self._reader = hiredis.Reader(
+                protocolError=InvalidResponse,
+                replyError=self._parser.parse_error,
+                notEnoughData=_INCOMPLETE,
+            )
+        self.in_doubt = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed since, at this end."""
+        return self._sock is not None
+
+    def is_stale(self) -> bool:
+        """Whether the server has closed it, or an unread reply is in it."""
+        try:
+            return self.can_read()
+        except (RedisError, OSError):
+            return True
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let each sending and each reading take so long from here on."""
+        self._sock.settimeout(seconds)
+
+    def ask(self, command: Command, then: Command | None = None) -> t.Any:
+        """Send a command and return its reply; an error of the server's is returned.
+
+        With ``then``, send that in the same packet, and return both replies.
+        Raises redis-py's :exc:`ConnectionError` or :exc:`TimeoutError`.
+        """
+        self.in_doubt = True
+        try:
+            if then is None:
+                self._sock.sendall(self._pack(command))
+                reply = self._read()
+            else:
+                self._sock.sendall(self._pack(command) + self._pack(then))
+                reply = self._read(), self._read()
+        except TimeoutError as error:
+            raise RedisTimeoutError("it did not answer in time") from error
+        except OSError as error:
+            raise RedisConnectionError(str(error)) from error
+        self.in_doubt = False
+        return reply
+
+    if hiredis is not None:
+
+        def _pack(self, command: Command) -> bytes:
+            packed: bytes = hiredis.pack_command(command)
+            return packed
+
+        def _read(self) -> t.Any:
+            sock, reader = self._sock, self._reader
+            reply = _INCOMPLETE
+            if reader.has_data():
+                reply = reader.gets()
+            while reply is _INCOMPLETE:
+                data = sock.recv(_CHUNK)
+                if not data:
+                    raise RedisConnectionError("the server closed the connection")
+                reader.feed(data)
+                reply = reader.gets()
+            return reply
+
+    else:
+
+        def _pack(self, command: Command) -> bytes:
+            return b"".join(self.pack_command(*command))
+
+        def _read(self) -> t.Any:
+            try:
+                return self._parser.read_response()
+            except RedisConnectionError as error:
+                # An error of the server's that redis-py takes for one of these.
+                if getattr(error, "status_code", None):
+                    return error
+                raise
