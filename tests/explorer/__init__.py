@@ -23,7 +23,7 @@ retries and killed workers are more ways in which one command can go.
     applications do;
 ``grounds``, ``site``
     what is there before the first request: options, a session, its cookie;
-``scenarios``
+``scenarios``, ``meetings``
     which requests meet on which ground;
 ``history``, ``promises``, ``renewals``, ``logins``
     what happened, seen from outside, and the promises;

@@ -57,6 +57,8 @@ class Deed:
         #: One of its commands was carried out twice.
         self.retried = False
         self.ground = ground
+        #: It is no request: the session is revoked.
+        self.is_outside = request.operation.outside is not None
         #: What it means for the session id: "end", "leave" (nobody is logged in any
         #: more, other names stay), "switch", "login", "renew", or nothing.
         self.change = self._change()
@@ -82,7 +84,7 @@ class Deed:
 
     def _change(self) -> str:
         request, user = self.request, self.ground.user
-        if request.destroyed or request.operation.outside is not None:
+        if request.destroyed or self.is_outside:
             return "end"
         if self.ground.has_user_key:
             before = self.before.get(user)
@@ -156,12 +158,14 @@ class History:
     def follows(self, later: Deed, earlier: Deed) -> bool:
         """Whether one came with the cookie that the other had been given, or with one
         that was given for that."""
-        if not earlier.given or later is earlier:
-            return False
-        if later.cookie == earlier.given:
-            return True
-        givers = [deed for deed in self.deeds if deed.given == later.cookie]
-        return any(self.follows(deed, earlier) for deed in givers if deed is not later)
+        cookie, known = later.cookie, {None, later.given}
+        while cookie not in known:
+            if later is not earlier and cookie == earlier.given != earlier.cookie:
+                return True
+            known.add(cookie)
+            givers = [deed.cookie for deed in self.deeds if deed.given == cookie]
+            cookie = givers[0] if givers else None
+        return False
 
     def inherited(self, deed: Deed) -> View:
         """What those assigned whose session a request came with."""
@@ -178,11 +182,6 @@ class History:
             for other in self.deeds
             if other is not deed
         )
-
-    @functools.cached_property
-    def sent(self) -> set[str | None]:
-        """The cookies that requests sent."""
-        return {deed.cookie for deed in self.deeds}
 
     def content(self, cookie: str) -> View:
         """What a cookie reaches at the end, and whether it is permanent."""

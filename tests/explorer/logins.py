@@ -4,13 +4,17 @@
 whatever requests had loaded it before, whatever was retried, and whoever died in
 between; and whoever ends the session with an old cookie ends what became of it.
 
-*Logged in.* Nobody is logged out because requests overlapped: in whichever order the
-responses arrive, the last cookie is that of a session with the user who logged in last
-and with what was saved. One kind of response may do that: one that was prepared before
-a login and overtaken by its answer. It is counted as ``touch`` if a touch was due, and
-otherwise by the reason for its cookie: ``kind`` (permanent or not), ``emptied`` (the
-cookie is taken back), ``renewed`` (a new session id by closing renewal), ``rotated``
-and ``migrated`` (by open renewal), ``began`` (a session of its own).
+*Logged in.* Who logs in is given a session in which he is, unless somebody logs out at
+the same time: whoever holds the same cookie cannot prevent it. Nobody is logged out
+because requests overlapped: in whichever order the responses arrive, the browser ends
+up with a session of a user who logged in, and with what was saved. What it ends up with
+is the cookie of the last response that gave one, so each of them is taken for the last.
+
+One kind of response may log somebody out: one that was prepared before a login and
+overtaken by its answer. It is counted as ``touch`` if a touch was due, and otherwise by
+the reason for its cookie: ``kind`` (permanent or not), ``emptied`` (the cookie is taken
+back), ``renewed`` (a new session id by closing renewal), ``rotated`` and ``migrated``
+(by open renewal), ``began`` (a session of its own).
 
 *Open.* A session id that is rotated or migrated leaves the old cookie good, for 60
 seconds or as long as the new one: it reads and saves the same session, is given the
@@ -35,15 +39,18 @@ def ended(history: History, verdict: Verdict) -> None:
     if history.expired:
         return
     for ender in history.enders:
-        knew = bool(ender.before) or ender.request.operation.outside is not None
-        if ender.failed or not knew or history.is_stranded(ender):
+        # A cookie that reads as empty is still good for ending what became of it.
+        is_meant = bool(ender.before) or ender.request.destroyed or ender.is_outside
+        is_lost = ender.cookie is None or history.is_stranded(ender)
+        if ender.failed or is_lost or not is_meant:
             continue
         for cookie, found in history.found.items():
             view = found.view
             if cookie == ender.given or _is_new(cookie, ender, history):
                 continue
-            # The values that an older cookie still reads were not in this session.
-            if ender.cookie != history.start.cookie == cookie:
+            # What an older cookie reads was shut out of the session that was ended.
+            is_older = ender.cookie != history.start.cookie == cookie
+            if is_older and any(d.closes for d in history.deeds if d is not ender):
                 continue
             user = history.ground.user
             kept = user not in view if ender.change == "leave" else not view
@@ -60,7 +67,7 @@ def _is_new(cookie: str, ender: Deed, history: History) -> bool:
             return True
         if history.follows(deed, ender):
             return True
-        is_same = ender.request.operation.outside or ender.cookie == deed.cookie
+        is_same = ender.is_outside or ender.cookie == deed.cookie
         if is_same and deed.request.first > history.effective(ender):
             return history.since(ender, deed)[1] > DROPPED_FOR
         # The second of two who shut the old cookie out is nobody's successor.
@@ -83,7 +90,7 @@ def logged_in(history: History, verdict: Verdict) -> None:
     ]
     given = [deed for deed in browser if deed.given is not None]
     # Who sends a cookie has received it before.
-    given = [deed for deed in given if deed.given not in history.sent] or given
+    given = [d for d in given if not _is_received(d, history)] or given
     name = history.ground.user
     if any(name in deed.removed for deed in history.deeds):
         return
@@ -106,6 +113,22 @@ def logged_in(history: History, verdict: Verdict) -> None:
         view = history.found[history.start.cookie].view
         kept = view.get(history.ground.user) in users
         verdict.hold("logged in", kept, "the old cookie reads {}", view)
+
+
+def _is_received(deed: Deed, history: History) -> bool:
+    return any(history.follows(other, deed) for other in history.deeds)
+
+
+def takes_place(history: History, verdict: Verdict) -> None:
+    """Nobody can prevent a login, but by a logout."""
+    if history.enders or history.expired:
+        return
+    for deed in history.deeds:
+        is_blind = deed.request.regenerated and not history.ground.has_user_key
+        logs_in = deed.change in ("login", "switch") or (is_blind and deed.assigned)
+        if logs_in and not deed.failed and not history.is_stranded(deed):
+            kept = deed.acknowledged and bool(deed.given)
+            verdict.hold("logged in", kept, "{} is given no session", deed.name)
 
 
 def _is_second(deed: Deed, history: History) -> bool:
@@ -191,6 +214,7 @@ def opened(history: History, verdict: Verdict) -> None:
 
 LOGINS: tuple[cabc.Callable[[History, Verdict], None], ...] = (
     ended,
+    takes_place,
     logged_in,
     opened,
 )

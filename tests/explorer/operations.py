@@ -185,6 +185,7 @@ OPERATIONS = {
         Operation("logout", _logout),
         Operation("revoke", _read, outside=_revoke),
         Operation("read late", _read, late=_look_again),
+        Operation("note, read late", _note, late=_look_again),
         Operation("write late", _read, late=_write_late),
     )
 }

@@ -62,9 +62,9 @@ class _Timed(Request):
     clock: Clock
 
     def act(self, stage: Stage) -> None:
-        self.times.append(self.clock.time)
+        began = self.clock.time
         super().act(stage)
-        self.times.append(self.clock.time)
+        self.times = began, self.clock.time
 
 
 @contextlib.contextmanager

@@ -259,6 +259,9 @@ def cookies(history: History, verdict: Verdict) -> None:
     for deed in history.deeds:
         if deed.failed or history.is_own(deed) or deed.cookie != history.start.cookie:
             continue
+        # Who stores something in a session that was emptied gives its cookie back.
+        if any("csrf" in other.removed for other in history.deeds if other is not deed):
+            continue
         how = "{} gives a cookie for nothing"
         verdict.hold("cookies", not deed.given, how, deed.name)
 

@@ -144,7 +144,7 @@ def _reads_frozen(
             kept = deed.before.get(name) == value
             how = "{} does not find {} with the old cookie"
             verdict.hold("old cookies", kept, how, deed.name, name)
-    kept = not deed.request.refused
+    kept = not deed.request.refused or "csrf" in written
     verdict.hold("logged in", kept, "the form of {} was refused", deed.name)
 
 

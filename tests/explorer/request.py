@@ -29,6 +29,9 @@ class Request(Actor):
     """One request; its name is also the value that it writes, so that every value in a
     session says who wrote it."""
 
+    #: When it took its first step and its last.
+    times: tuple[float, float] = (0.0, 0.0)
+
     def __init__(
         self,
         name: str,
@@ -44,9 +47,9 @@ class Request(Actor):
         #: The cookie that it sends, if it does not send what others were given.
         self.cookie = cookie
         self.gets_cookie_from: list[Request] = []
-        self.who = who
-        self.user = user
+        self.who, self.user = who, user
         self.session: t.Any = None
+        #: Where it is sent, and the manager there.
         self.application: t.Any = None
         self.sessions: t.Any = None
         #: What the application saw, each time that it looked.
@@ -66,8 +69,6 @@ class Request(Actor):
         self.error: BaseException | None = None
         #: ``session.id`` and whether it is permanent, where somebody asks.
         self.noted: tuple[str, bool] = ("", False)
-        #: When it took its first step and its last.
-        self.times: list[float] = []
 
     # What applications do.
 

@@ -15,6 +15,11 @@ import typing as t
 
 from .grounds import Ground
 from .grounds import GROUNDS
+from .meetings import AFTER
+from .meetings import LATER
+from .meetings import LESS
+from .meetings import PAIRS
+from .meetings import TRIPLES
 from .operations import OPERATIONS
 from .schedule import FAULTS
 
@@ -76,232 +81,26 @@ def _part(words: str, after: int) -> Part:
     return Part(operation, who, cookie, after=after)
 
 
-_ANYBODY = (
-    "read,write,note,nest,delete,clear,force,permanent,temporary,regenerate,renew,"
-    "destroy,farewell,revoke,read late,write late"
-)
-_VISITOR = f"{_ANYBODY},login,form,remember,enter,logout"
-_MEMBER = f"{_ANYBODY},login,remember,logout,switch,replace,enter"
-_PLAIN = f"{_ANYBODY},enter,enter form,logout"
-_ADDERS = "read,add,write,delete,regenerate,destroy"
-
-#: What is left out where the same was tried on a similar ground.
-_LESS = {"clear", "enter", "farewell", "force", "nest", "renew", "temporary", "write"}
-
-#: What requests do on each ground, two at a time.
-_PAIRS = {
-    "anonymous": _VISITOR,
-    "member": _MEMBER,
-    "plain": _PLAIN,
-    "plain member": _PLAIN,
-    "sums": f"{_ADDERS},login",
-    "plain sums": f"{_ADDERS},enter",
-    "due": _VISITOR,
-    "due member": _MEMBER,
-    "permanent": _MEMBER,
-    "rotating": _VISITOR,
-    "rotating member": _MEMBER,
-    "rotating sums": f"{_ADDERS},enter",
-    "foreign": _VISITOR,
-    "foreign member": _MEMBER,
-    "foreign sums": f"{_ADDERS},enter",
-    "flask": "read,note,nest,login,form,remember,destroy,write late",
-    "flask member": "read,note,login,logout,switch,destroy,permanent,temporary",
-}
-
-#: Three at a time. Somebody renews the session id, or everybody does.
-_TRIPLES = {
-    "anonymous": """
-        login | note | write
-        login | write | delete
-        login | nest | write late
-        login | regenerate | note
-        login | destroy | note
-        login | revoke | note
-        login | permanent | note
-        regenerate | note | write
-        renew | delete | note
-        form | form | note
-        form | form | destroy
-        remember | remember | remember
-        remember | remember | destroy
-        login | eve regenerate | note
-        login | eve note | eve regenerate
-        login | eve login | note
-        login | eve write late | note
-        login | eve read late | note
-        login | eve destroy | note
-        form | eve form | read
-    """,
-    "member": """
-        switch | note | write
-        switch | delete | write late
-        switch | logout | note
-        switch | switch | note
-        replace | note | delete
-        logout | remember | note
-        logout | regenerate | note
-        logout | eve note | eve read late
-        destroy | regenerate | note
-        destroy | remember | note
-        destroy | revoke | regenerate
-        regenerate | note | delete
-        regenerate | regenerate | note
-        regenerate | eve renew | note
-    """,
-    "plain": """
-        enter | enter | note
-        enter | note | delete
-        enter | destroy | note
-        enter form | enter form | note
-        enter | eve enter | note
-        enter | eve regenerate | note
-        enter | eve write late | read
-    """,
-    "sums": """
-        login | add | add
-        regenerate | add | add
-        add | add | add
-        add | add | destroy
-    """,
-    "plain sums": """
-        enter | add | add
-        add | add | delete
-    """,
-    "due": """
-        login | read | note
-        form | form | read
-        login | read | destroy
-    """,
-    "rotating": """
-        note | write | delete
-        note | login | read
-        read | form | form
-        note | regenerate | write
-        read | remember | remember
-        note | eve regenerate | login
-    """,
-    "rotating member": """
-        read | note | destroy
-        note | logout | read
-        note | switch | read
-        read | read | read
-    """,
-    "rotating sums": """
-        add | add | add
-        add | add | enter
-    """,
-    "foreign": """
-        read | read | read
-        note | read | login
-        read | form | form
-        read | eve read | login
-    """,
-    "foreign member": """
-        read | note | destroy
-        read | note | logout
-        read | read | note
-        read | eve note | switch
-    """,
-    "foreign sums": """
-        add | add | read
-        add | add | enter
-    """,
-    "flask": """
-        read | form | form
-        note | login | read
-    """,
-}
-
-#: Somebody has been given a new cookie, and then it is used beside the old one.
-_AFTER = {
-    "anonymous": """
-        login > jar note | eve destroy
-        login > jar note | eve regenerate
-        login > jar note | eve note
-        login > jar note | eve login
-        login > jar read late | eve write late
-        login > jar regenerate | eve destroy
-        login > jar regenerate | eve regenerate
-        login > jar regenerate | jar note
-        login > jar logout | jar note
-        login > jar logout | eve login
-        login > jar destroy | eve note
-        login > jar destroy | jar regenerate
-        login > jar switch | eve note
-        regenerate > jar login | eve destroy
-        regenerate > jar login | eve login
-        fresh remember | fresh remember
-        fresh note | fresh note
-        fresh remember | fresh remember | fresh remember
-    """,
-    "member": """
-        regenerate > jar note | eve destroy
-        regenerate > jar regenerate | eve destroy
-        regenerate > jar logout | eve note
-        switch > jar note | eve destroy
-        switch > jar logout | eve note
-        logout > jar login | eve note
-        logout > jar login | eve destroy
-    """,
-    "plain": """
-        enter > jar note | eve destroy
-        enter > jar note | eve regenerate
-        enter > jar regenerate | eve enter
-    """,
-    "rotating": """
-        read > jar note | note
-        read > jar delete | write
-        read > jar login | note
-        read > jar login | eve login
-        read > jar regenerate | note
-        read > jar destroy | note
-        read > jar note | eve destroy
-    """,
-    "rotating member": """
-        read > jar logout | note
-        read > jar switch | note
-        read > jar destroy | remember
-        read > jar note | eve destroy
-    """,
-    "foreign": """
-        read > jar note | note
-        read > jar login | note
-        read > jar login | eve login
-        read > jar regenerate | note
-        read > jar destroy | note
-        read > jar note | eve destroy
-    """,
-    "foreign member": """
-        read > jar logout | note
-        read > jar destroy | remember
-        read > jar switch | note
-    """,
-}
-
-#: How far the clock is moved, in seconds: what is measured in five seconds, in a
-#: minute and in ten is not over, and over.
-_LATER = (2, 6, 61, 660)
-
-
 def families() -> list[Family]:
     """All that there is to explore."""
-    return [family for name in _PAIRS if GROUNDS[name].works for family in _of(name)]
+    return [family for name in PAIRS if GROUNDS[name].works for family in _of(name)]
 
 
 def _of(name: str) -> list[Family]:
-    operations = [one for one in _PAIRS[name].split(",") if _fits(one, name)]
-    pairs = list(itertools.combinations_with_replacement(operations, 2))
+    operations = [one for one in PAIRS[name].split("; ") if _fits(one, name)]
     few = list(itertools.combinations_with_replacement(_few(operations, name), 2))
+    pairs = list(itertools.combinations_with_replacement(operations, 2))
+    if GROUNDS[name].opens == "migrated":
+        pairs = few  # what comes after the migration is not different any more
     orders = itertools.product(operations, repeat=2)
     texts: dict[str, cabc.Iterable[str]] = {
         "alone": operations,
         "pairs": map(" | ".join, pairs),
         "pairs, a fault": map(" | ".join, few),
-        "triples": _lines(_TRIPLES.get(name, "")),
-        "later": (f"{a} > +{s}s > eve {b}" for a, b in orders for s in _LATER),
-        "after": _lines(_AFTER.get(name, "")),
-        "after, a fault": _lines(_AFTER.get(name, "")),
+        "triples": _lines(TRIPLES.get(name, "")),
+        "later": (f"{a} > +{s}s > eve {b}" for a, b in orders for s in LATER),
+        "after": _lines(AFTER.get(name, "")),
+        "after, a fault": _lines(AFTER.get(name, "")),
         "meanwhile": (f"{a} | {b} | +{s}s" for a, b in few for s in _moves(name)),
     }
     found = []
@@ -320,7 +119,7 @@ def _lines(text: str) -> list[str]:
 def _few(operations: list[str], ground: str) -> list[str]:
     """What is tried where there is much to try: with faults, and while time goes by."""
     if GROUNDS[ground].variant:
-        return [one for one in operations if one not in _LESS]
+        return [one for one in operations if one not in LESS]
     return operations
 
 
