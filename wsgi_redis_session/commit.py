@@ -13,6 +13,7 @@ from .draft import Draft
 from .errors import SessionTooLarge
 from .errors import SessionUnavailable
 from .events import EventName
+from .lifetimes import EMPTY_TTL
 from .lifetimes import Expiry
 from .lifetimes import MOVED_TTL
 from .lifetimes import RENEWED_TTL
@@ -97,7 +98,7 @@ class Commit:
             if outcome is not None:
                 break
         if self._successor is not None:
-            self._parts.store.discard(self._deadline, self._successor)
+            self._discard()
         return outcome
 
     def _take(self, step: Step) -> Outcome | None:
@@ -182,6 +183,8 @@ class Commit:
 
     def _create(self, record: Record) -> Outcome:
         """Store a new session."""
+        if not record.packed:
+            return Outcome(self._exchange.clear_cookie())
         expiry = self._expiry(record)
         if expiry is None:
             return self._lose("its lifetime is over")
@@ -193,10 +196,7 @@ class Commit:
         the old one, if it is still what was seen: a session that others have ended does
         not escape, and nothing that others have saved is lost."""
         now = self._parts.lifetimes.now()
-        if self._wish.user is UserChange.SWITCH:
-            record = self._version.assigned(now)
-        else:
-            record = self._version.whole().renamed(now)
+        record = self._renewed(now)
         expiry = self._expiry(record)
         if expiry is None:
             return self._lose("its lifetime is over")
@@ -212,6 +212,15 @@ class Commit:
             return self._go_on_as(new, "migrated")
         was = f"was {self._version.seen.id}"
         return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
+
+    def _renewed(self, now: int) -> Record:
+        """The session as it goes on under a new session id."""
+        version, user = self._version, self._wish.user
+        if user is UserChange.SWITCH:
+            return version.assigned(now)
+        if user is UserChange.LOGOUT:
+            return version.left().renamed(now)
+        return version.whole().renamed(now)
 
     def _retire(
         self, new: Record, expiry: Expiry, *, is_closing: bool
@@ -243,6 +252,8 @@ class Commit:
         exchange, adopts = self._exchange, self._wish.adopts
         assert self._tombstone is not None
         now = self._parts.lifetimes.now()
+        if self._successor is not None and not self._wish.closes:
+            self._discard()
         found = self._parts.store.follow(
             self._deadline, self._old_sid, self._tombstone, now
         )
@@ -266,7 +277,8 @@ class Commit:
             sids.append(ended.sid)
         if exchange.predecessor is not None:
             exchange.predecessor.end(self._deadline)
-        for session_id in dict.fromkeys(map(digest, sids)):
+        ids = [exchange.old_id] if exchange.old_id else []
+        for session_id in dict.fromkeys([*map(digest, sids), *ids]):
             store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()
@@ -294,9 +306,11 @@ class Commit:
 
     def _lose(self, reason: str) -> Outcome:
         """Drop the changes. No cookie: the browser may already have a newer one."""
-        names = self._version.changes.names
-        if names:
-            dropped = ", ".join(map(shortened, names))
+        lost = [*map(shortened, self._version.changes.names)]
+        if self._draft.sets_kind:
+            lost.append("whether it is permanent")
+        if lost:
+            dropped = ", ".join(lost)
             self._emit("lost", self._draft.base, f"{reason}; dropped: {dropped}")
         self._draft.lose(self._version.own)
         self._exchange.forget()
@@ -308,6 +322,8 @@ class Commit:
         self._draft.settle(record, self._version.own)
         self._exchange.forget()
         self._emit(name, record, detail)
+        if not record.packed:
+            return Outcome(self._exchange.clear_cookie())
         return Outcome(self._exchange.write_cookie(record))
 
     def _see(self, found: Tombstone) -> None:
@@ -325,11 +341,10 @@ class Commit:
     def _store_unknown(self, record: Record, expiry: Expiry) -> Record:
         """Store a session whose session id nobody knows; anew, if this commit has
         stored one before."""
-        store, ttl, before = (
-            self._parts.store,
-            expiry.of(record.permanent),
-            self._successor,
-        )
+        store, before = self._parts.store, self._successor
+        ttl = expiry.of(record.permanent)
+        if not record.packed:
+            ttl = min(EMPTY_TTL, expiry.transient)
         if before is not None:
             record = record.under(before.sid, before.drawn)
             store.replace(self._deadline, record, ttl)
@@ -337,6 +352,12 @@ class Commit:
         while not store.create(self._deadline, record, ttl):
             record = record.renamed(record.drawn)
         return record
+
+    def _discard(self) -> None:
+        """The session that would have been the successor is none."""
+        assert self._successor is not None
+        self._parts.store.discard(self._deadline, self._successor)
+        self._successor = None
 
     @property
     def _old_sid(self) -> str:

@@ -4,6 +4,7 @@
 -- ARGV[1] the digest of its session id
 -- ARGV[2] the tombstone that stands there from now on
 -- ARGV[3] its TTL in milliseconds
+-- ARGV[4] the same for a session that was renewed
 --
 -- Returns ARGV[1], so that no other reply is taken for this one, and
 --   E        ended          T value  it moved or ended before: its tombstone
@@ -11,7 +12,13 @@
 -- What is no string is no session, but it ends as well.
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 25)
 if head == '' then return ARGV[1] .. 'G' end
-if type(head) == 'string' and string.byte(head) == 0 then return ARGV[1] .. 'T' .. head end
+if type(head) == 'string' and string.byte(head) == 0 then
+  if string.sub(head, 2, 2) == 'c' then
+    -- What it had held ends with it.
+    redis.call('SET', KEYS[1], '\0e' .. string.sub(head, 3), 'PX', ARGV[4])
+  end
+  return ARGV[1] .. 'T' .. head
+end
 -- Deleted first, because a server whose memory is full takes what replaces something
 -- only after that.
 redis.call('DEL', KEYS[1])

@@ -103,6 +103,7 @@ class Exchange:
         self.is_cookie_due = self.is_rotation_due = False
         self.predecessor: Predecessor | None = None
         self.tombstone: Tombstone | None = None
+        self.old_id = ""
         if self.failure is not None:
             return self._read_empty(self.failure)
         parts = self.parts
@@ -282,6 +283,7 @@ class Exchange:
     def forget(self) -> None:
         """What the browser came with has been dealt with."""
         self.tickets = []
+        self.old_id = ""
         self.is_cookie_due = self.is_rotation_due = False
         self.predecessor = None
 

@@ -49,6 +49,7 @@ _FORMAT = 1
 _PERMANENT = 1
 _SESSION = b"\1"
 _TOMBSTONE = b"\0"
+_RENEWED = b"\0c"
 
 _STATES = {
     state.value.encode("ascii"): state
@@ -90,7 +91,7 @@ def read(value: bytes) -> Stored:
 def is_bound(value: bytes, binding: bytes) -> bool:
     """Whether a value can be that of the session id that it was asked for: what another
     one holds, or held, cannot."""
-    if value[:1] == _TOMBSTONE:
+    if value[:2] == _RENEWED:
         value = value[_SUCCESSOR.stop :]
     return value[:1] != _SESSION or value[_BINDING] == binding
 

@@ -53,15 +53,14 @@ class Wish(t.NamedTuple):
         return self.user in (UserChange.LOGIN, UserChange.SWITCH)
 
     @property
+    def closes(self) -> bool:
+        """Whether the session is to get a new session id that shuts the old one out."""
+        return self.renews or self.user is not UserChange.NONE
+
+    @property
     def is_void(self) -> bool:
         """Whether there is nothing to do."""
-        return not (
-            self.saves
-            or self.renews
-            or self.rotates
-            or self.adopts
-            or self.user is not UserChange.NONE
-        )
+        return not (self.saves or self.closes or self.rotates or self.adopts)
 
 
 class Sight(t.NamedTuple):
@@ -122,12 +121,11 @@ def next_step(wish: Wish, sight: Sight) -> Step:
 
 
 def _step_with_live(wish: Wish) -> Step:
-    is_closing = wish.renews or wish.user is not UserChange.NONE
-    if wish.is_empty and (wish.adopts or wish.user is UserChange.LOGOUT):
+    if wish.is_empty and wish.user is UserChange.LOGOUT:
         return Step.END
-    if wish.is_late and (is_closing or wish.adopts):
+    if wish.is_late and (wish.closes or wish.adopts):
         return Step.REFUSE
-    if is_closing:
+    if wish.closes:
         return Step.RENEW
     if wish.adopts or (wish.rotates and not wish.is_late):
         return Step.MOVE
@@ -144,9 +142,11 @@ def _step_with_lost(wish: Wish, sight: Sight) -> Step:
             return Step.ASK_SUCCESSOR
         if sight.goes_on:
             return Step.PART if sight.was_live else Step.CREATE
+    if sight.state is State.RENEWED and wish.user is UserChange.LOGOUT:
+        return Step.END
     if sight.was_live:
         return Step.DROP
-    if wish.is_empty or not (wish.saves or wish.logs_in):
+    if not (wish.saves or wish.logs_in):
         return Step.KEEP
     # A response of its own might overwrite the cookie that its browser has just got.
     if sight.age is None:

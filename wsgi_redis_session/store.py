@@ -18,6 +18,7 @@ from .errors import Undecodable
 from .lifetimes import EMPTY_TTL
 from .lifetimes import ENDED_TTL
 from .lifetimes import Expiry
+from .lifetimes import RENEWED_TTL
 from .lifetimes import Touch
 from .record import digests
 from .record import Record
@@ -244,7 +245,7 @@ class RedisStore:
         while session_id and session_id not in seen and len(seen) < MAX_LINKS:
             seen.add(session_id)
             echo = session_id.encode("ascii")
-            args = (echo, _ENDED, digits(ENDED_TTL))
+            args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL))
             key = self.key_prefix + session_id
             letter, data = self._commands.change(deadline, END, key, echo, args)
             if letter != b"T":

@@ -67,6 +67,12 @@ class Version:
         permanent = draft.permanent if draft.sets_kind else self.seen.permanent
         return self.seen.revised(self._checked(self.changes.packed), permanent)
 
+    def left(self) -> Record:
+        """What is left when a user logs out: what the request had seen, and nothing of
+        what others save for him meanwhile."""
+        permanent = self.whole().permanent
+        return self.seen.revised(self._checked(self.own.packed), permanent)
+
     def assigned(self, now: int) -> Record:
         """A session that begins with the names that the request has set, and no others,
         because the rest is not its user's."""

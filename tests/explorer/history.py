@@ -21,6 +21,9 @@ CLOSED_FOR, OPEN_FOR = 600.0, 60.0
 #: How old a cookie is when it is given again.
 TOUCHED_AFTER = 300.0
 
+#: Commands, and what is none, after which nothing is different for others.
+_NO_DEEDS = ((), ("DEL",), ("GET",), ("GETRANGE",), ("PTTL",))
+
 #: How long what comes with the old cookie is dropped, in seconds.
 DROPPED_FOR = 5.0
 
@@ -74,7 +77,9 @@ class Deed:
             # Who assigns what was there before has changed nothing.
             same = [name for name in made if made[name] == self.before.get(name)]
             made = {name: value for name, value in made.items() if name not in same}
-        if self.request.made_permanent is not None:
+        # What holds nothing cannot be permanent.
+        holds = bool(self.before or self.assigned)
+        if self.request.made_permanent is not None and holds:
             made[PERMANENT] = self.request.made_permanent
         return made
 
@@ -248,12 +253,18 @@ class History:
         ]
 
     def effective(self, deed: Deed, last: int | None = None) -> int:
-        """The step at which a request did what it had done by its last step: a command
-        that is sent again has done it the first time."""
+        """The step at which a request did what it had done by its last step.
+
+        A command that is sent again has done it the first time; and what a request
+        looks up or cleans up after that is nothing more.
+        """
         last = deed.request.last if last is None else last
         own = [n for n in range(last + 1) if self.steps[n].token[0] == deed.name]
-        is_again = len(own) > 1 and self.steps[own[-2]].token == deed.name + AGAIN
-        return own[-2] if is_again else last
+        while len(own) > 1 and self.steps[own[-1]].command[:1] in _NO_DEEDS:
+            own.pop()
+        if len(own) > 1 and self.steps[own[-2]].token == deed.name + AGAIN:
+            return own[-2]
+        return own[-1] if own else last
 
     def is_late(self, deed: Deed) -> bool:
         """Whether it began when somebody had shut out or ended what its cookie

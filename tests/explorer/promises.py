@@ -135,7 +135,9 @@ def _allowed(history: History, closer: Deed | None) -> Allowed:
             deed.cookie == closer.cookie or history.follows(deed, closer)
         )
         is_open = is_plain or (deed.failed and closer is None)
-        if is_open and not deed.dropped and not is_elsewhere:
+        # Who asks again may not find out that it was done the first time.
+        is_unsaved = deed.dropped and not deed.retried
+        if is_open and not is_unsaved and not is_elsewhere:
             for name in deed.changes:
                 writers[name].append(deed)
     allowed: Allowed = {name: {value} for name, value in history.initial.items()}
