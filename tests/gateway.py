@@ -14,9 +14,9 @@ from wsgi_redis_session import get_session
 from wsgi_redis_session import Session
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
-from wsgi_redis_session.deadline import Deadline
-from wsgi_redis_session.question import Question
-from wsgi_redis_session.transport import ServerTransport
+from wsgi_redis_session.transport.deadline import Deadline
+from wsgi_redis_session.transport.question import Question
+from wsgi_redis_session.transport.transport import ServerTransport
 
 Headers = list[tuple[str, str]]
 

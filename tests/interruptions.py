@@ -35,7 +35,7 @@ from wsgi_redis_session import Session
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session.local_server import LocalServer
-from wsgi_redis_session.pool import Pool
+from wsgi_redis_session.transport.pool import Pool
 
 
 class Interruption(gevent.Timeout):

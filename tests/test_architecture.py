@@ -18,41 +18,41 @@ LINE = [
     "errors",
     "events",
     "options",
-    "record",
-    "changes",
-    "outcome",
-    "serializer",
-    "draft",
-    "session",
+    "model.record",
+    "model.changes",
+    "model.outcome",
+    "model.serializer",
+    "model.draft",
+    "model.session",
     "config",
     "lifetimes",
-    "cookie",
-    "headers",
-    "deadline",
-    "question",
-    "link",
-    "pool",
-    "breaker",
-    "server",
-    "transport",
-    "cluster",
-    "urls",
-    "connect",
-    "layout",
-    "scripts",
-    "commands",
-    "store",
-    "survey",
-    "unpickler",
-    "legacy",
-    "inheritance",
-    "adoption",
-    "step",
-    "user",
-    "version",
-    "loading",
-    "commit",
-    "exchange",
+    "http.cookie",
+    "http.headers",
+    "transport.deadline",
+    "transport.question",
+    "transport.link",
+    "transport.pool",
+    "transport.breaker",
+    "transport.server",
+    "transport.transport",
+    "transport.cluster",
+    "transport.urls",
+    "transport.connect",
+    "store.layout",
+    "store.scripts",
+    "store.commands",
+    "store.sessions",
+    "store.survey",
+    "legacy.unpickler",
+    "legacy.reader",
+    "legacy.inheritance",
+    "legacy.adoption",
+    "request.step",
+    "request.user",
+    "request.version",
+    "request.loading",
+    "request.commit",
+    "request.exchange",
     "manager",
     "middleware",
 ]
@@ -61,9 +61,23 @@ LINE = [
 DOORS = ["flask", "paste", "pyramid"]
 
 #: What is run and not imported; these may import one another, in this order.
-PROGRAMS = ["local_server", "demo_page", "demo", "demo_server", "cli", "__main__"]
+PROGRAMS = [
+    "local_server",
+    "demo.page",
+    "demo.app",
+    "demo.runner",
+    "cli.main",
+    "__main__",
+]
 
-MODULES = {path.stem: path for path in PACKAGE.glob("**/*.py")}
+FOLDERS = ["model", "http", "transport", "store", "legacy", "request", "demo", "cli"]
+
+
+def module_name(path: pathlib.Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+MODULES = {module_name(path): path for path in PACKAGE.glob("**/*.py")}
 TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 
@@ -78,12 +92,17 @@ def nodes_that_run(node: ast.AST) -> cabc.Iterator[ast.AST]:
             yield from nodes_that_run(child)
 
 
-def own_imports(tree: ast.AST) -> set[str]:
+def own_imports(module: str) -> set[str]:
     """The modules of the package that a module imports when it is imported."""
     found: set[str] = set()
-    for node in nodes_that_run(tree):
+    folders = module.split(".")[:-1]
+    for node in nodes_that_run(TREES[module]):
         if isinstance(node, ast.ImportFrom) and node.level:
-            found |= {node.module} if node.module else {n.name for n in node.names}
+            above = folders[: len(folders) + 1 - node.level]
+            name = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                inside = ".".join(filter(None, [name, alias.name]))
+                found.add(inside if inside in MODULES else name)
         elif isinstance(node, ast.ImportFrom):
             assert not (node.module or "").startswith("wsgi_redis_session")
         elif isinstance(node, ast.Import):
@@ -106,34 +125,37 @@ def modules_that_import(name: str) -> set[str]:
 
 
 def test_every_module_has_its_place() -> None:
-    assert sorted(MODULES) == sorted(["__init__", *LINE, *DOORS, *PROGRAMS])
+    assert sorted(MODULES) == sorted(
+        ["__init__", *(f"{folder}.__init__" for folder in FOLDERS)]
+        + [*LINE, *DOORS, *PROGRAMS]
+    )
 
 
 @pytest.mark.parametrize("module", LINE)
 def test_module_imports_only_modules_above_it(module: str) -> None:
-    assert own_imports(TREES[module]) <= set(LINE[: LINE.index(module)])
+    assert own_imports(module) <= set(LINE[: LINE.index(module)])
 
 
 @pytest.mark.parametrize("module", DOORS)
 def test_door_imports_no_other_door_and_no_program(module: str) -> None:
-    assert own_imports(TREES[module]) <= set(LINE)
+    assert own_imports(module) <= set(LINE)
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_program_imports_only_what_is_above_it(module: str) -> None:
     above = {*LINE, *PROGRAMS[: PROGRAMS.index(module)]}
-    assert own_imports(TREES[module]) <= above
+    assert own_imports(module) <= above
 
 
 def test_the_package_itself_imports_only_the_line() -> None:
-    assert own_imports(TREES["__init__"]) <= set(LINE)
+    assert own_imports("__init__") <= set(LINE)
 
 
 #: What takes long to import, and few need.
 LATE = {
     "options": ["difflib"],
-    "manager": ["adoption", "legacy"],
-    "serializer": ["zoneinfo"],
+    "manager": ["legacy.adoption", "legacy.reader"],
+    "model.serializer": ["zoneinfo"],
 }
 
 
@@ -156,13 +178,17 @@ def test_only_the_transport_talks_to_clients_of_redis_py() -> None:
         )
         for name, tree in TREES.items()
     }
-    transport = {"cluster", "connect", "link", "pool", "server", "transport", "urls"}
+    transport = {name for name in LINE if name.startswith("transport.")}
     assert {name for name, calls in senders.items() if calls} <= transport
-    assert modules_that_import("redis") <= {*transport, "commands", "survey"}
+    assert modules_that_import("redis") <= {
+        *transport,
+        "store.commands",
+        "store.survey",
+    }
 
 
 def test_only_the_cookie_module_signs_and_parses_cookies() -> None:
-    assert modules_that_import("itsdangerous") == {"cookie", "legacy"}
+    assert modules_that_import("itsdangerous") == {"http.cookie", "legacy.reader"}
 
 
 def test_only_the_flask_door_knows_flask() -> None:
@@ -173,18 +199,18 @@ def test_only_the_flask_door_knows_flask() -> None:
 def test_only_the_configuration_knows_the_time_of_day() -> None:
     # All others ask its clock; the client and the server measure how long they wait.
     assert modules_that_import("time") == {
-        "cluster",
         "config",
-        "deadline",
         "local_server",
-        "server",
-        "transport",
+        "transport.cluster",
+        "transport.deadline",
+        "transport.server",
+        "transport.transport",
     }
 
 
 def test_pure_modules_import_nothing_that_reaches_out() -> None:
     reaching = {"asyncio", "os", "redis", "socket", "subprocess", "threading"}
-    for module in LINE[: LINE.index("deadline")]:
+    for module in LINE[: LINE.index("transport.deadline")]:
         assert not foreign_imports(TREES[module]) & reaching
 
 
@@ -216,7 +242,7 @@ def test_no_module_is_long() -> None:
 
 
 def test_nothing_reads_what_could_run_code_but_the_migration() -> None:
-    assert modules_that_import("pickle") <= {"legacy", "unpickler"}
+    assert modules_that_import("pickle") <= {"legacy.reader", "legacy.unpickler"}
     assert not modules_that_import("marshal") | modules_that_import("shelve")
     for name, tree in TREES.items():
         for node in ast.walk(tree):

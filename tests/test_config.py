@@ -11,8 +11,8 @@ import pytest
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
-from wsgi_redis_session.cookie import SessionCookie
-from wsgi_redis_session.serializer import MessagePackSerializer
+from wsgi_redis_session.http.cookie import SessionCookie
+from wsgi_redis_session.model.serializer import MessagePackSerializer
 
 DURATIONS = [
     "idle_timeout",

@@ -21,26 +21,26 @@ from redis.sentinel import Sentinel
 from visitors import look
 from visitors import store
 
-import wsgi_redis_session.connect
+import wsgi_redis_session.transport.connect
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
-from wsgi_redis_session.cluster import ClusterTransport
-from wsgi_redis_session.connect import Builder
-from wsgi_redis_session.connect import target_of
 from wsgi_redis_session.events import EventLog
 from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
-from wsgi_redis_session.transport import ClientTransport
-from wsgi_redis_session.transport import ServerTransport
-from wsgi_redis_session.urls import DEFAULT_URL
-from wsgi_redis_session.urls import parse
+from wsgi_redis_session.transport.cluster import ClusterTransport
+from wsgi_redis_session.transport.connect import Builder
+from wsgi_redis_session.transport.connect import target_of
+from wsgi_redis_session.transport.transport import ClientTransport
+from wsgi_redis_session.transport.transport import ServerTransport
+from wsgi_redis_session.transport.urls import DEFAULT_URL
+from wsgi_redis_session.transport.urls import parse
 
 CONFIG = SessionConfig()
 
 
 def connect(given: t.Any, config: SessionConfig = CONFIG) -> t.Any:
-    return wsgi_redis_session.connect.connect(given, config, EventLog())
+    return wsgi_redis_session.transport.connect.connect(given, config, EventLog())
 
 
 def link(url: str, **options: t.Any) -> t.Any:

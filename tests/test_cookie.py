@@ -20,9 +20,9 @@ from werkzeug.http import parse_cookie
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
-from wsgi_redis_session.cookie import SessionCookie
-from wsgi_redis_session.record import digests
-from wsgi_redis_session.record import Record
+from wsgi_redis_session.http.cookie import SessionCookie
+from wsgi_redis_session.model.record import digests
+from wsgi_redis_session.model.record import Record
 
 MakeManager = cabc.Callable[..., SessionManager]
 

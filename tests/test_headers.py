@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from wsgi_redis_session.headers import Headers
-from wsgi_redis_session.headers import is_shared
-from wsgi_redis_session.headers import set_cookie
-from wsgi_redis_session.headers import vary_on_cookie
+from wsgi_redis_session.http.headers import Headers
+from wsgi_redis_session.http.headers import is_shared
+from wsgi_redis_session.http.headers import set_cookie
+from wsgi_redis_session.http.headers import vary_on_cookie
 
 TEXT = ("Content-Type", "text/plain")
 COOKIE = "session=ours; Path=/"

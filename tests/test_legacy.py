@@ -37,8 +37,8 @@ from legacy_sessions import Left
 from markupsafe import Markup
 
 from wsgi_redis_session.errors import Undecodable
-from wsgi_redis_session.legacy import LegacyReader
-from wsgi_redis_session.serializer import MessagePackSerializer
+from wsgi_redis_session.legacy.reader import LegacyReader
+from wsgi_redis_session.model.serializer import MessagePackSerializer
 
 quick = settings(
     max_examples=300,

@@ -19,8 +19,8 @@ from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.config import from_strings
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.model.serializer import MessagePackSerializer
 from wsgi_redis_session.options import named_by
-from wsgi_redis_session.serializer import MessagePackSerializer
 
 OPTIONS = [field.name for field in dataclasses.fields(SessionConfig)]
 

@@ -88,7 +88,18 @@ def test_readme_names_the_versions_that_can_be_installed() -> None:
 
 
 def test_every_file_beside_the_modules_is_installed() -> None:
-    declared = SETUP["options.package_data"]["wsgi_redis_session"].split(", ")
-    assert "py.typed" in declared
-    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
-    assert {name for name in files if not name.endswith(".py")} == set(declared)
+    patterns = SETUP["options.package_data"]["*"].split(", ")
+    files = {path.name for path in PACKAGE.rglob("*") if path.is_file()}
+    assert "py.typed" in files
+    files = {name for name in files if not name.endswith((".py", ".pyc"))}
+    matched = {n for n in files if any(map(pathlib.PurePath(n).match, patterns))}
+    assert matched == files
+    assert len(patterns) == len({pathlib.PurePath(name).suffix for name in files})
+
+
+def test_every_folder_is_installed() -> None:
+    assert SETUP["options"]["packages"] == "find:"
+    where = SETUP["options.packages.find"]["include"].split("\n")[1:]
+    assert where == ["wsgi_redis_session", "wsgi_redis_session.*"]
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert all(folder.joinpath("__init__.py").exists() for folder in folders)

@@ -24,7 +24,7 @@ from visitors import store
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
-from wsgi_redis_session.pool import Pool
+from wsgi_redis_session.transport.pool import Pool
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -41,7 +41,7 @@ def connections(db: redis.Redis) -> int:
 
 def age_links(monkeypatch: pytest.MonkeyPatch) -> None:
     """No link counts as used a moment ago."""
-    monkeypatch.setattr("wsgi_redis_session.pool._MOMENT", 0)
+    monkeypatch.setattr("wsgi_redis_session.transport.pool._MOMENT", 0)
 
 
 @pytest.mark.parametrize(("retries", "is_old"), [(0, True), (1, True), (1, False)])
@@ -95,7 +95,7 @@ def test_link_is_not_looked_after_between_two_commands_of_a_request(
     request = Request(manager, store(manager, a=1))
     looked: list[t.Any] = []
     monkeypatch.setattr(
-        "wsgi_redis_session.pool.Pool._look_after",
+        "wsgi_redis_session.transport.pool.Pool._look_after",
         lambda pool, link: looked.append(link),
     )
     request.session["a"] = 2

@@ -28,7 +28,7 @@ from ormsgpack import Ext
 
 from wsgi_redis_session.errors import NotSerializable
 from wsgi_redis_session.errors import Undecodable
-from wsgi_redis_session.serializer import MessagePackSerializer
+from wsgi_redis_session.model.serializer import MessagePackSerializer
 
 serializer = MessagePackSerializer()
 dumps, loads = serializer.dumps, serializer.loads

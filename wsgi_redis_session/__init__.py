@@ -13,7 +13,7 @@ from .events import SessionEvent
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
-from .session import Session
+from .model.session import Session
 
 __all__ = [
     "MISSING",

@@ -31,7 +31,7 @@ from .options import wrong
 
 if t.TYPE_CHECKING:
     from .events import SessionEvent
-    from .serializer import Serializer
+    from .model.serializer import Serializer
 
 #: A length of time: a :class:`~datetime.timedelta` or a number of seconds.
 Duration = timedelta | float

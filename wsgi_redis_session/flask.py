@@ -38,16 +38,16 @@ from .config import FLASK_KEYS
 from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import SessionUnavailable
-from .exchange import Exchange
-from .exchange import Outage
-from .exchange import SavedBody
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
+from .model.session import Session as LoadedSession
+from .model.session import source_of
 from .options import named_by
-from .session import Session as LoadedSession
-from .session import source_of
-from .transport import Client
+from .request.exchange import Exchange
+from .request.exchange import Outage
+from .request.exchange import SavedBody
+from .transport.transport import Client
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse

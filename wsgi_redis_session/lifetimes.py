@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing as t
 
 from .config import SessionConfig
-from .record import State
-from .record import Tombstone
+from .model.record import State
+from .model.record import Tombstone
 
 #: A session in use is prolonged at most this often, in seconds.
 _TOUCH_INTERVAL = 300.0

@@ -10,32 +10,32 @@ import typing as t
 from .config import from_strings
 from .config import SessionConfig
 from .config import VARIABLES
-from .connect import connect
-from .cookie import SessionCookie
-from .deadline import Deadline
-from .draft import Stage
 from .events import EventLog
-from .exchange import Exchange
+from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
-from .loading import Loader
-from .loading import Parts
+from .model.draft import Stage
+from .model.outcome import Outcome
+from .model.record import is_digest
+from .model.serializer import MessagePackSerializer
+from .model.serializer import Serializer
+from .model.session import Session
+from .model.session import source_of
 from .options import named_by
-from .outcome import Outcome
-from .record import is_digest
-from .serializer import MessagePackSerializer
-from .serializer import Serializer
-from .session import Session
-from .session import source_of
-from .store import Limits
-from .store import RedisStore
-from .transport import Client
-from .transport import Transport
-from .user import UserKey
+from .request.exchange import Exchange
+from .request.loading import Loader
+from .request.loading import Parts
+from .request.user import UserKey
+from .store.sessions import Limits
+from .store.sessions import RedisStore
+from .transport.connect import connect
+from .transport.deadline import Deadline
+from .transport.transport import Client
+from .transport.transport import Transport
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from .loading import Adoption
+    from .request.loading import Adoption
 
 
 class SessionManager:
@@ -112,8 +112,8 @@ class SessionManager:
         config = self.config
         if config.migrate_from is None:
             return None
-        from .adoption import Adoption  # slow to import, and rarely needed
-        from .legacy import LegacyReader
+        from .legacy.adoption import Adoption  # slow to import, and rarely needed
+        from .legacy.reader import LegacyReader
 
         reader = LegacyReader(
             self.cookie.secret_keys,

@@ -35,10 +35,10 @@ from werkzeug.wsgi import ClosingIterator
 from .errors import HeadersAlreadySent
 from .errors import SessionUnavailable
 from .events import logger
-from .exchange import Exchange
-from .headers import Headers
+from .http.headers import Headers
 from .manager import SessionManager
-from .session import Session
+from .model.session import Session
+from .request.exchange import Exchange
 
 if t.TYPE_CHECKING:
     from _typeshed import OptExcInfo

@@ -32,13 +32,13 @@ from zope.interface import implementer
 from .config import from_strings
 from .config import VARIABLES
 from .errors import SessionUnavailable
-from .exchange import Exchange
-from .exchange import SavedBody
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
+from .model.session import Session
 from .options import named_by
 from .options import refuse_unknown
-from .session import Session
+from .request.exchange import Exchange
+from .request.exchange import SavedBody
 
 _FLASH = "_f_"
 #: As Pyramid's ``SessionCSRFStoragePolicy`` has it, so that changing to that keeps the

@@ -1,0 +1,1 @@
+"""The demo: a page that shows its visitor's session."""

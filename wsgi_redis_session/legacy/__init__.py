@@ -1,0 +1,1 @@
+"""Sessions that another library has stored; imported only where they are adopted."""

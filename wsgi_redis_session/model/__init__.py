@@ -1,0 +1,1 @@
+"""What a session is: no input or output, and no clock."""

@@ -1,0 +1,1 @@
+"""One request, from the cookie that it came with to the one that it gives."""

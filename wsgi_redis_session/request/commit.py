@@ -1,0 +1,371 @@
+"""Does what a request wants with its session, before the browser knows.
+
+What is to be done says :func:`~wsgi_redis_session.request.step.next_step`. Each step
+either has an outcome, or teaches the commit something that the next step depends on.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import SessionTooLarge
+from ..errors import SessionUnavailable
+from ..events import EventName
+from ..lifetimes import EMPTY_TTL
+from ..lifetimes import Expiry
+from ..lifetimes import MOVED_TTL
+from ..lifetimes import RENEWED_TTL
+from ..model.draft import Draft
+from ..model.outcome import Outcome
+from ..model.outcome import UNCHANGED
+from ..model.record import digest
+from ..model.record import Record
+from ..model.record import shortened
+from ..model.record import State
+from ..model.record import Tombstone
+from ..store.sessions import Conflict
+from ..store.sessions import Saved
+from ..store.sessions import TooLarge
+from ..transport.deadline import Deadline
+from .step import next_step
+from .step import Sight
+from .step import Step
+from .step import UserChange
+from .step import Wish
+from .version import Version
+
+if t.TYPE_CHECKING:
+    from .exchange import Exchange
+
+
+class Commit:
+    """One commit of a session that was looked at."""
+
+    def __init__(
+        self, exchange: Exchange, draft: Draft, *, is_late: bool, may_rotate: bool
+    ) -> None:
+        parts = exchange.parts
+        self._exchange = exchange
+        self._parts = parts
+        self._draft = draft
+        version = self._version = Version(draft, parts.config)
+        changes = version.changes
+        self._wish = Wish(
+            ends=draft.ended is not None,
+            user=parts.user_key.change(draft, draft.base.packed, changes.packed),
+            renews=draft.wants_new_sid,
+            saves=version.is_changed,
+            is_empty=not changes.packed,
+            may_be_login=parts.user_key.name is None and draft.may_be_login,
+            rotates=may_rotate and exchange.is_rotation_due,
+            adopts=exchange.predecessor is not None and draft.state is State.LIVE,
+            is_late=is_late,
+        )
+        self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
+        #: What stands in the place of the session, once that is known.
+        self._tombstone = exchange.tombstone
+        #: A new session that is stored, and whose session id nobody knows yet.
+        self._successor: Record | None = None
+        self._deadline = Deadline(parts.operation_timeout)
+        self._attempts = 0
+
+    def run(self) -> Outcome:
+        """Raises what :meth:`SessionManager.commit` promises."""
+        try:
+            return self._run()
+        except SessionUnavailable as failure:
+            if self._exchange.failure is None:
+                self._emit("unavailable", self._draft.base, str(failure))
+            if not self._may_be_lost:
+                raise
+            return self._lose("Redis is away")
+
+    @property
+    def _may_be_lost(self) -> bool:
+        """A login or a logout that did not happen is never reported as one."""
+        wish = self._wish
+        if wish.ends or wish.renews or wish.user is not UserChange.NONE:
+            return False
+        is_only_rotating = wish.rotates and not (wish.saves or wish.adopts)
+        return is_only_rotating or self._parts.config.on_unavailable == "anonymous"
+
+    def _run(self) -> Outcome:
+        failure = self._exchange.failure
+        if failure is not None and (self._wish.ends or not self._wish.is_void):
+            raise SessionUnavailable(failure.detail) from failure
+        while True:
+            outcome = self._take(next_step(self._wish, self._sight))
+            if outcome is not None:
+                break
+        if self._successor is not None:
+            self._discard()
+        return outcome
+
+    def _take(self, step: Step) -> Outcome | None:
+        """Take a step; ``None`` where the next one is to be asked for."""
+        match step:
+            case Step.KEEP:
+                return self._keep()
+            case Step.SAVE:
+                return self._save()
+            case Step.CREATE:
+                return self._create(self._version.whole())
+            case Step.PART:
+                frozen = self._tombstone.frozen if self._tombstone else None
+                now = self._parts.lifetimes.now()
+                return self._create(self._version.parted(frozen, now))
+            case Step.RENEW | Step.MOVE:
+                return self._renew(is_closing=step is Step.RENEW)
+            case Step.FOLLOW:
+                self._follow()
+            case Step.END:
+                return self._end()
+            case Step.DROP:
+                return self._lose("it ended or was renewed while the request ran")
+            case Step.ASK_AGE:
+                self._ask_age()
+            case Step.ASK_SUCCESSOR:
+                self._ask_successor()
+            case Step.REFUSE:
+                stored = self._draft.base.stored
+                change = "a new session id" if stored else "a new session"
+                self._exchange.refuse(self._draft.base, change)
+        return None
+
+    def _keep(self) -> Outcome:
+        exchange, is_live = self._exchange, self._sight.state is State.LIVE
+        if self._wish.is_late or not (exchange.is_cookie_due and is_live):
+            return UNCHANGED
+        seen = self._version.seen
+        if seen is not self._draft.base:
+            self._draft.settle(seen, self._version.own)
+        return Outcome(exchange.write_cookie(seen), renewal=True)
+
+    def _save(self) -> Outcome | None:
+        version = self._version
+        expiry = self._expiry(version.seen)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        result = self._parts.store.save(
+            self._deadline,
+            version.seen,
+            version.whole(),
+            version.changes,
+            expiry,
+            sets_kind=self._draft.sets_kind,
+            detect_conflicts=self._parts.config.on_conflict is not None,
+        )
+        if isinstance(result, Saved):
+            return self._saved(result)
+        if isinstance(result, TooLarge):
+            raise SessionTooLarge(
+                f"With what others have stored meanwhile, the session would have "
+                f"{result.size} {result.unit}, more than max_{result.unit}="
+                f"{result.limit}, and was not saved."
+            )
+        if isinstance(result, Conflict):
+            self._meet(result.theirs)
+        else:
+            self._see(result)
+        return None
+
+    def _saved(self, result: Saved) -> Outcome:
+        exchange, record = self._exchange, result.record
+        is_of_another_kind = record.permanent != self._draft.base.permanent
+        self._draft.settle(record, self._version.own)
+        if self._wish.is_late:
+            return UNCHANGED
+        if not record.packed:
+            return Outcome(exchange.clear_cookie())
+        if exchange.is_cookie_due or result.revived or is_of_another_kind:
+            return Outcome(exchange.write_cookie(record))
+        return UNCHANGED
+
+    def _create(self, record: Record) -> Outcome:
+        """Store a new session."""
+        if not record.packed:
+            return Outcome(self._exchange.clear_cookie())
+        expiry = self._expiry(record)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        record = self._store_unknown(record, expiry)
+        return self._go_on_as(record, "created")
+
+    def _renew(self, *, is_closing: bool) -> Outcome | None:
+        """Store the session under a new session id, which nobody knows yet, then retire
+        the old one, if it is still what was seen: a session that others have ended does
+        not escape, and nothing that others have saved is lost."""
+        now = self._parts.lifetimes.now()
+        record = self._renewed(now)
+        expiry = self._expiry(record)
+        if expiry is None:
+            return self._lose("its lifetime is over")
+        new = self._successor = self._store_unknown(record, expiry)
+        found = self._retire(new, expiry, is_closing=is_closing)
+        if isinstance(found, Tombstone):
+            self._see(found)
+            return None
+        if found is not None:
+            self._meet(found)
+            return None
+        if self._exchange.predecessor is not None:
+            return self._go_on_as(new, "migrated")
+        was = f"was {self._version.seen.id}"
+        return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
+
+    def _renewed(self, now: int) -> Record:
+        """The session as it goes on under a new session id."""
+        version, user = self._version, self._wish.user
+        if user is UserChange.SWITCH:
+            return version.assigned(now)
+        if user is UserChange.LOGOUT:
+            return version.left().renamed(now)
+        return version.whole().renamed(now)
+
+    def _retire(
+        self, new: Record, expiry: Expiry, *, is_closing: bool
+    ) -> Record | Tombstone | None:
+        """``None`` if the new session has taken the old one's place; else what has
+        become of the old one."""
+        seen, user = self._version.seen, self._wish.user
+        if is_closing:
+            state = State.ENDED if user is UserChange.LOGOUT else State.RENEWED
+            tombstone, ttl = Tombstone(state, new.id), RENEWED_TTL
+        else:
+            tombstone, ttl = Tombstone.moved(self._old_sid, new), MOVED_TTL
+        freeze = is_closing and self._parts.user_key.names_nobody(seen.packed)
+        predecessor = self._exchange.predecessor
+        if predecessor is not None:
+            # Its browser may come back with the old cookie as long as that is good.
+            ttl = ttl if is_closing else expiry.of(new.permanent)
+            return predecessor.retire(
+                self._deadline, seen, tombstone, ttl, freeze=freeze
+            )
+        # What others save for a user who leaves stays behind.
+        is_left_behind = user in (UserChange.SWITCH, UserChange.LOGOUT)
+        return self._parts.store.retire(
+            self._deadline, seen, tombstone, ttl, whatever=is_left_behind, freeze=freeze
+        )
+
+    def _follow(self) -> None:
+        """Go on with the session under its new session id."""
+        exchange, adopts = self._exchange, self._wish.adopts
+        assert self._tombstone is not None
+        now = self._parts.lifetimes.now()
+        if self._successor is not None and not self._wish.closes:
+            self._discard()
+        found = self._parts.store.follow(
+            self._deadline, self._old_sid, self._tombstone, now
+        )
+        self._wish = self._wish._replace(rotates=False, adopts=False)
+        # Whoever moved it gives the browser its cookie; but where each request has
+        # come with another library's, each answer replaces that.
+        exchange.forget()
+        exchange.is_cookie_due = adopts
+        if isinstance(found, Tombstone):
+            self._see(found)
+        else:
+            self._sight = Sight(State.LIVE, was_live=True)
+            self._meet(found)
+
+    def _end(self) -> Outcome | None:
+        """End the session, and every other one that the browser named with it."""
+        exchange, draft, store = self._exchange, self._draft, self._parts.store
+        ended = draft.take_ended()
+        sids = [ticket.sid for ticket in exchange.tickets]
+        if ended.stored:
+            sids.append(ended.sid)
+        if exchange.predecessor is not None:
+            exchange.predecessor.end(self._deadline)
+        ids = [exchange.old_id] if exchange.old_id else []
+        for session_id in dict.fromkeys([*map(digest, sids), *ids]):
+            store.end(self._deadline, session_id)
+        is_known = exchange.had_cookie or ended.stored
+        exchange.forget()
+        if ended.stored:
+            self._emit("destroyed", ended)
+        self._version = Version(draft, self._parts.config)
+        if self._version.changes.packed:
+            self._wish = Wish(saves=True, is_late=self._wish.is_late)
+            self._sight = Sight(State.NEW)
+            return None
+        if not is_known or self._wish.is_late:
+            return UNCHANGED
+        return Outcome(exchange.clear_cookie())
+
+    def _ask_age(self) -> None:
+        assert self._tombstone is not None
+        left = self._parts.store.left(self._deadline, self._exchange.old_id)
+        age = self._parts.lifetimes.age(self._tombstone, left)
+        self._sight = self._sight._replace(age=age)
+
+    def _ask_successor(self) -> None:
+        assert self._tombstone is not None
+        goes_on = self._parts.store.goes_on(self._deadline, self._tombstone.successor)
+        self._sight = self._sight._replace(goes_on=goes_on)
+
+    def _lose(self, reason: str) -> Outcome:
+        """Drop the changes. No cookie: the browser may already have a newer one."""
+        lost = [*map(shortened, self._version.changes.names)]
+        if self._draft.sets_kind:
+            lost.append("whether it is permanent")
+        if lost:
+            dropped = ", ".join(lost)
+            self._emit("lost", self._draft.base, f"{reason}; dropped: {dropped}")
+        self._draft.lose(self._version.own)
+        self._exchange.forget()
+        return UNCHANGED
+
+    def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
+        """The session has a session id that the browser is to learn."""
+        self._successor = None
+        self._draft.settle(record, self._version.own)
+        self._exchange.forget()
+        self._emit(name, record, detail)
+        if not record.packed:
+            return Outcome(self._exchange.clear_cookie())
+        return Outcome(self._exchange.write_cookie(record))
+
+    def _see(self, found: Tombstone) -> None:
+        """The session is not there any more."""
+        self._tombstone = found
+        self._sight = Sight(found.state, was_live=True)
+
+    def _meet(self, theirs: Record) -> None:
+        """Others have saved, so that this request is to try again."""
+        self._attempts += 1
+        if not self._deadline.pause(self._attempts):
+            raise SessionUnavailable("too many requests write this session at once")
+        self._version.rebase(theirs)
+
+    def _store_unknown(self, record: Record, expiry: Expiry) -> Record:
+        """Store a session whose session id nobody knows; anew, if this commit has
+        stored one before."""
+        store, before = self._parts.store, self._successor
+        ttl = expiry.of(record.permanent)
+        if not record.packed:
+            ttl = min(EMPTY_TTL, expiry.transient)
+        if before is not None:
+            record = record.under(before.sid, before.drawn)
+            store.replace(self._deadline, record, ttl)
+            return record
+        while not store.create(self._deadline, record, ttl):
+            record = record.renamed(record.drawn)
+        return record
+
+    def _discard(self) -> None:
+        """The session that would have been the successor is none."""
+        assert self._successor is not None
+        self._parts.store.discard(self._deadline, self._successor)
+        self._successor = None
+
+    @property
+    def _old_sid(self) -> str:
+        predecessor = self._exchange.predecessor
+        return self._version.seen.sid if predecessor is None else predecessor.sid
+
+    def _expiry(self, record: Record) -> Expiry | None:
+        return self._parts.lifetimes.expiry(record.created)
+
+    def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
+        self._parts.events.emit(name, record.id, detail)

@@ -1,0 +1,326 @@
+"""All that a door holds of one request: its session, and how it is saved."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import enum
+import typing as t
+
+from ..errors import HeadersAlreadySent
+from ..errors import SessionUnavailable
+from ..http.cookie import Ticket
+from ..http.headers import Headers
+from ..http.headers import is_shared
+from ..http.headers import with_session
+from ..model.draft import Draft
+from ..model.draft import Stage
+from ..model.outcome import Outcome
+from ..model.outcome import UNCHANGED
+from ..model.record import Record
+from ..model.record import State
+from ..model.record import Tombstone
+from ..transport.deadline import Deadline
+from .commit import Commit
+from .loading import Found
+from .loading import Parts
+from .loading import Predecessor
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class Outage(enum.Enum):
+    """What a look at a session does while Redis does not answer."""
+
+    #: It raises, each time.
+    RAISE = enum.auto()
+    #: It raises once; then the session reads as empty, as error pages need it.
+    RAISE_ONCE = enum.auto()
+    #: The session reads as empty. Nothing can be saved in it.
+    READ_EMPTY = enum.auto()
+
+
+class Exchange:
+    """One request and its response, as far as they concern the session.
+
+    A door opens it with the request, has the application use :attr:`session`, and
+    then calls :meth:`finish` with the response's head, :meth:`save_late` when the body
+    has been read, and :meth:`close`; or :meth:`abandon` where the application failed.
+
+    It is the :class:`~wsgi_redis_session.model.draft.Source` of its session.
+    ``environ`` is the WSGI environment, which says how the request came when the cookie
+    is written: what stands further inside may have corrected it by then.
+    """
+
+    __slots__ = (
+        "_header",
+        "_script_name",
+        "draft",
+        "environ",
+        "failure",
+        "had_cookie",
+        "is_complete",
+        "is_cookie_due",
+        "is_rotation_due",
+        "old_id",
+        "outage",
+        "outcome",
+        "parts",
+        "predecessor",
+        "session",
+        "stage",
+        "tickets",
+        "tombstone",
+    )
+
+    def __init__(self, parts: Parts, environ: WSGIEnvironment) -> None:
+        self.parts = parts
+        self.environ = environ
+        self._header: str = environ.get("HTTP_COOKIE", "")
+        self._script_name: str = environ.get("SCRIPT_NAME", "")
+        self.stage = Stage.OPEN
+        #: The session as the application sees it.
+        self.session = parts.session_class(self)
+        #: The session as it was loaded; ``None`` while nobody has looked.
+        self.draft: Draft | None = None
+        is_borne = parts.config.on_unavailable == "anonymous"
+        self.outage = Outage.READ_EMPTY if is_borne else Outage.RAISE
+        #: Why nobody knows which session this is.
+        self.failure: SessionUnavailable | None = None
+        #: Whether nothing of the application runs any more but to close the body.
+        self.is_complete = False
+        #: What the response has to tell the browser.
+        self.outcome = UNCHANGED
+
+    # The session's side.
+
+    def load(self) -> Draft:
+        """The session that the browser's cookie names, or a new one.
+
+        Redis is asked once: an outage is not waited for again in the same request.
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
+        """
+        self.is_cookie_due = self.is_rotation_due = False
+        self.predecessor: Predecessor | None = None
+        self.tombstone: Tombstone | None = None
+        self.old_id = ""
+        if self.failure is not None:
+            return self._read_empty(self.failure)
+        parts = self.parts
+        tickets = parts.cookie.read(self._header)
+        #: Whether the browser has sent a cookie of our name at all.
+        self.had_cookie = tickets is None or bool(tickets)
+        #: Genuine cookies, whose sessions may be alive.
+        self.tickets: list[Ticket] = tickets or []
+        try:
+            found = self._find(Deadline(parts.operation_timeout))
+        except SessionUnavailable as failure:
+            self.failure = failure
+            parts.events.emit("unavailable", None, str(failure))
+            return self._read_empty(failure)
+        if found is None:
+            if tickets is None:
+                parts.events.emit("rejected", None, "the cookie is not one of ours")
+            return self._draft(self.fresh(), State.NEW)
+        #: Whether the session was prolonged, and its cookie is to be as well.
+        self.is_cookie_due = found.is_cookie_due
+        #: Whether the session id is so old that it is to be replaced.
+        self.is_rotation_due = found.is_rotation_due
+        #: What stands in the place of a session that was renewed or ended.
+        self.tombstone = found.tombstone
+        #: The digest of the session id where it stands.
+        self.old_id = found.old_id
+        #: Another library's session that this one is to replace.
+        self.predecessor = found.predecessor
+        return self._draft(found.base, found.state)
+
+    def _find(self, deadline: Deadline) -> Found | None:
+        loader = self.parts.loader
+        found = loader.find(deadline, self.tickets)
+        if loader.adoption is None or (found and found.state is State.LIVE):
+            return found
+        values = self.parts.cookie.values(self._header)
+        return loader.find_predecessor(deadline, values) or found
+
+    def _read_empty(self, failure: SessionUnavailable) -> Draft:
+        if self.outage is Outage.READ_EMPTY:
+            return self._draft(self.fresh(), State.NEW)
+        if self.outage is Outage.RAISE_ONCE:
+            self.outage = Outage.READ_EMPTY
+        raise SessionUnavailable(failure.detail) from failure.__cause__
+
+    def _draft(self, base: Record, state: State) -> Draft:
+        draft = self.draft = Draft(base, state, self.parts.serializer, self)
+        return draft
+
+    def fresh(self) -> Record:
+        """A new session."""
+        return self.parts.loader.fresh()
+
+    def undecodable(self, record: Record) -> None:
+        """Report stored values that cannot be read."""
+        self.parts.events.emit("undecodable", record.id, "a value cannot be read")
+
+    def refuse(self, record: Record, change: str) -> t.NoReturn:
+        """Report a change that came after the headers, and raise."""
+        message = f"{change} needs a cookie, but the headers have left"
+        self.parts.events.emit("late", record.id, message)
+        raise HeadersAlreadySent(
+            f"{message}; do it before the first byte of the body is sent."
+        )
+
+    # The door's side.
+
+    def commit(self, *, may_rotate: bool = True) -> Outcome:
+        """Do what the application wants with its session, before the browser knows.
+
+        Raises what :meth:`SessionManager.commit
+        <wsgi_redis_session.SessionManager.commit>` does.
+        """
+        draft, stage = self.draft, self.stage
+        if draft is None or stage is Stage.FAILED or stage is Stage.OVER:
+            return UNCHANGED
+        is_late = stage is Stage.STREAMING
+        is_due = self.is_cookie_due or self.is_rotation_due or self.predecessor
+        if draft.is_untouched and (is_late or not is_due):
+            return UNCHANGED
+        return Commit(self, draft, is_late=is_late, may_rotate=may_rotate).run()
+
+    def save(self, status: str, headers: Headers) -> Headers:
+        """Save the session; the response's headers, with what the session means for
+        them. Headers that need nothing come back as they are.
+
+        Where it raises, nothing is saved any more.
+        """
+        if self.draft is not None:
+            try:
+                may_rotate = not (self.is_rotation_due and is_shared(status, headers))
+                self.outcome = self.commit(may_rotate=may_rotate)
+            except BaseException:
+                self.abandon()
+                raise
+        return self.mark(status, headers)
+
+    def mark(self, status: str, headers: Headers) -> Headers:
+        """The headers of a response, with what the session means for them."""
+        is_accessed = self.session.accessed
+        if not is_accessed and self.outcome is UNCHANGED:
+            return headers
+        name = self.parts.config.cookie_name
+        return with_session(
+            status, headers, self.outcome, name=name, accessed=is_accessed
+        )
+
+    def finish(self, status: str, headers: Headers) -> Headers:
+        """Save the session, and let nothing need a cookie from here on."""
+        headers = self.save(status, headers)
+        self.close_headers()
+        return headers
+
+    def save_late(self) -> None:
+        """Save what has changed since the headers have left.
+
+        Where it raises, nothing is saved any more.
+        """
+        self.close_headers()
+        if self.draft is not None:
+            try:
+                self.commit()
+            except BaseException:
+                self.abandon()
+                raise
+
+    def close_headers(self) -> None:
+        """The headers have left: nothing may need a cookie from here on."""
+        if self.stage is Stage.OPEN:
+            self.stage = Stage.STREAMING
+
+    def abandon(self) -> None:
+        """The application has failed: nothing is saved any more."""
+        if self.stage is not Stage.OVER:
+            self.stage = Stage.FAILED
+
+    def close(self) -> None:
+        """The request is over: changing its session is an error from here on."""
+        self.stage = Stage.OVER
+
+    def save_and_close(self) -> None:
+        """Save what has changed since the headers have left; the request is over."""
+        try:
+            self.save_late()
+        finally:
+            self.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the request is."""
+        return self.stage is Stage.OVER
+
+    # The commit's side.
+
+    def write_cookie(self, record: Record) -> str:
+        """The ``Set-Cookie`` value for a session."""
+        self.is_cookie_due = False
+        parts = self.parts
+        expiry = parts.lifetimes.expiry(record.created)
+        max_age = expiry.permanent / 1000 if expiry and record.permanent else None
+        return parts.cookie.write(
+            record.sid,
+            record.created,
+            record.permanent,
+            record.drawn,
+            secure=self._is_secure,
+            max_age=max_age,
+            script_name=self._script_name,
+        )
+
+    def clear_cookie(self) -> str:
+        """The ``Set-Cookie`` value that makes the browser forget its session."""
+        return self.parts.cookie.clear(
+            secure=self._is_secure, script_name=self._script_name
+        )
+
+    def forget(self) -> None:
+        """What the browser came with has been dealt with."""
+        self.tickets = []
+        self.old_id = ""
+        self.is_cookie_due = self.is_rotation_due = False
+        self.predecessor = None
+
+    @property
+    def _is_secure(self) -> bool:
+        return bool(self.environ.get("wsgi.url_scheme") == "https")
+
+
+class SavedBody:
+    """A response's body, at whose end is saved what has changed since it began; for
+    doors that have no middleware around them."""
+
+    def __init__(self, body: cabc.Iterable[t.Any], exchange: Exchange) -> None:
+        self._body = body
+        self._exchange = exchange
+        self._iterator: cabc.Iterator[t.Any] | None = None
+
+    def __iter__(self) -> t.Self:
+        return self
+
+    def __next__(self) -> t.Any:
+        self._exchange.close_headers()
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self._body)
+            return next(self._iterator)
+        except StopIteration:
+            self._exchange.save_late()
+            raise
+        except BaseException:
+            self._exchange.abandon()
+            raise
+
+    def close(self) -> None:
+        """Close the body, however far it was read; the request is over then."""
+        try:
+            if hasattr(self._body, "close"):
+                self._body.close()
+        finally:
+            self._exchange.save_and_close()

@@ -1,0 +1,202 @@
+"""From the browser's cookie to what is stored."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from ..config import SessionConfig
+from ..errors import Undecodable
+from ..events import EventLog
+from ..http.cookie import SessionCookie
+from ..http.cookie import Ticket
+from ..lifetimes import Lifetimes
+from ..model.record import digest
+from ..model.record import Record
+from ..model.record import State
+from ..model.record import Tombstone
+from ..model.serializer import Serializer
+from ..model.session import Session
+from ..store.sessions import MAX_LINKS
+from ..store.sessions import RedisStore
+from ..transport.deadline import Deadline
+from .user import UserKey
+
+
+class Predecessor(t.Protocol):
+    """Another library's session, whose place one of ours is to take."""
+
+    #: Its session id.
+    sid: str
+    #: Its contents, as a new session of ours.
+    record: Record
+
+    def retire(
+        self,
+        deadline: Deadline,
+        seen: Record,
+        tombstone: Tombstone,
+        ttl: int,
+        *,
+        freeze: bool,
+    ) -> Record | Tombstone | None:
+        """Let the session of ours that the tombstone names take its place, for as many
+        milliseconds; with ``freeze`` the tombstone keeps what was seen.
+
+        ``None`` if that was done; else what has become of it meanwhile.
+        """
+
+    def end(self, deadline: Deadline) -> None:
+        """End it, and what took its place."""
+
+
+class Adoption(t.Protocol):
+    """Finds sessions that another library has stored."""
+
+    def find(
+        self, deadline: Deadline, values: cabc.Iterable[str]
+    ) -> cabc.Iterator[tuple[str, Predecessor | Tombstone]]:
+        """What the values of a browser's cookies name: session ids, each with its
+        session or with what became of it."""
+
+
+class Found(t.NamedTuple):
+    """The session that a request gets, and what is known of it."""
+
+    #: What is stored; for one that is not live any more, what can still be read.
+    base: Record
+    state: State
+    #: Whether the session was prolonged, and its cookie is to be as well.
+    is_cookie_due: bool = False
+    #: Whether the session id is so old that it is to be replaced.
+    is_rotation_due: bool = False
+    #: What stands in the place of a session that was renewed or ended.
+    tombstone: Tombstone | None = None
+    #: The digest of the session id where it stands.
+    old_id: str = ""
+    #: Another library's session that this one is to replace.
+    predecessor: Predecessor | None = None
+
+
+class Loader:
+    """Finds out which session a request gets, asking Redis as little as possible.
+
+    Its methods raise :exc:`~wsgi_redis_session.SessionUnavailable`.
+    """
+
+    def __init__(
+        self,
+        store: RedisStore,
+        lifetimes: Lifetimes,
+        events: EventLog,
+        adoption: Adoption | None,
+        *,
+        permanent: bool,
+    ) -> None:
+        self._store = store
+        self._lifetimes = lifetimes
+        self._events = events
+        self.adoption = adoption
+        self._permanent = permanent
+
+    def fresh(self) -> Record:
+        """A new session."""
+        return Record.fresh(self._lifetimes.now(), self._permanent)
+
+    def find(self, deadline: Deadline, tickets: list[Ticket]) -> Found | None:
+        """The session that one of these cookies names; where none is alive, what is
+        left of the first one of which something is left."""
+        left: Found | None = None
+        for ticket in tickets:
+            try:
+                found = self._find(deadline, ticket)
+            except Undecodable as error:
+                self._emit("undecodable", ticket.sid, str(error))
+                continue
+            if found is not None and found.state is State.LIVE:
+                return found
+            self._emit("unknown", ticket.sid, "ended or expired")
+            left = left or found
+        return left
+
+    def find_predecessor(
+        self, deadline: Deadline, values: cabc.Iterable[str]
+    ) -> Found | None:
+        """The session that a cookie of another library names."""
+        if self.adoption is None:
+            return None
+        for sid, what in self.adoption.find(deadline, values):
+            if not isinstance(what, Tombstone):
+                return Found(what.record, State.LIVE, predecessor=what)
+            try:
+                found = self._follow(deadline, sid, what)
+            except Undecodable as error:
+                self._emit("undecodable", sid, str(error))
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def _find(self, deadline: Deadline, ticket: Ticket) -> Found | None:
+        """``None`` where there is nothing any more."""
+        lifetimes = self._lifetimes
+        if lifetimes.is_over(ticket.created):
+            return None
+        is_due = lifetimes.is_touch_due(ticket.issued, ticket.permanent)
+        touch = lifetimes.touch() if is_due else None
+        found = self._store.load(deadline, ticket.sid, ticket.drawn, touch)
+        if isinstance(found, Tombstone):
+            return self._follow(deadline, ticket.sid, found)
+        # What is stored is true, whatever the cookie says.
+        if found.created != ticket.created and lifetimes.is_over(found.created):
+            return None
+        is_old = lifetimes.is_rotation_due(ticket.drawn)
+        return Found(found, State.LIVE, is_due, is_old)
+
+    def _follow(self, deadline: Deadline, sid: str, found: Tombstone) -> Found | None:
+        """Go where a session id leads that is not that of a session any more."""
+        lifetimes, store = self._lifetimes, self._store
+        for _ in range(MAX_LINKS):
+            if found.state is not State.MOVED:
+                return self._left(sid, found)
+            sid = found.successor_of(sid)
+            successor = store.load(deadline, sid, lifetimes.now(), lifetimes.touch())
+            if isinstance(successor, Record):
+                is_over = lifetimes.is_over(successor.created)
+                return None if is_over else Found(successor, State.LIVE, True)
+            found = successor
+        raise Undecodable("its tombstones lead in a circle")
+
+    def _left(self, sid: str, found: Tombstone) -> Found | None:
+        """What is left of a session that was renewed or ended."""
+        if found.state is State.GONE:
+            return None
+        base, frozen = self.fresh(), found.frozen
+        if frozen is not None:
+            base = base._replace(
+                created=frozen.created,
+                permanent=frozen.permanent,
+                packed=frozen.packed,
+            )
+        return Found(base, found.state, tombstone=found, old_id=digest(sid))
+
+    def _emit(
+        self, name: t.Literal["undecodable", "unknown"], sid: str, detail: str
+    ) -> None:
+        self._events.emit(name, digest(sid), detail)
+
+
+class Parts(t.NamedTuple):
+    """The parts of a manager, each made once, which all requests share."""
+
+    config: SessionConfig
+    cookie: SessionCookie
+    events: EventLog
+    lifetimes: Lifetimes
+    loader: Loader
+    #: How long a load or a commit may take, in seconds.
+    operation_timeout: float
+    serializer: Serializer
+    session_class: type[Session]
+    store: RedisStore
+    user_key: UserKey

@@ -1,0 +1,59 @@
+"""Who a session belongs to, by the option ``user_key``."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+from uuid import UUID
+
+from ..errors import ConfigurationError
+from ..model.draft import Draft
+from ..model.serializer import Serializer
+from .step import UserChange
+
+
+class UserKey:
+    """The session's name that says who is logged in, if there is one."""
+
+    def __init__(self, name: str | None, serializer: Serializer) -> None:
+        self.name = name
+        #: ``None`` under that name is nobody, as if it were not there.
+        self._nobody = serializer.dumps(None)
+
+    def names_nobody(self, packed: cabc.Mapping[str, bytes]) -> bool:
+        """Whether it is known that nobody is logged in."""
+        return self.name is not None and self._user(packed) is None
+
+    def change(
+        self,
+        draft: Draft,
+        before: cabc.Mapping[str, bytes],
+        now: cabc.Mapping[str, bytes],
+    ) -> UserChange:
+        """What a request does to who is logged in.
+
+        Raises :exc:`~wsgi_redis_session.ConfigurationError` where the name stands for
+        something that is no identifier.
+        """
+        if self.name is None:
+            return UserChange.NONE
+        old, new = self._user(before), self._user(now)
+        if old == new:
+            return UserChange.NONE
+        if new is None:
+            return UserChange.LOGOUT
+        self._check(draft.value(self.name))
+        return UserChange.LOGIN if old is None else UserChange.SWITCH
+
+    def _user(self, packed: cabc.Mapping[str, bytes]) -> bytes | None:
+        found = packed.get(t.cast(str, self.name))
+        return None if found == self._nobody else found
+
+    def _check(self, user: object) -> None:
+        if isinstance(user, bool) or not isinstance(user, (str, int, UUID)):
+            raise ConfigurationError(
+                f"user_key={self.name!r} cannot work: session[{self.name!r}] is a "
+                f"{type(user).__qualname__}, and who is logged in must be a str, an "
+                "int or a UUID. Store the user's id there, and what belongs to the "
+                "user under another name."
+            )

@@ -1,0 +1,117 @@
+"""What a request would store: its changes, on top of what others have stored."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from ..config import MISSING
+from ..config import SessionConfig
+from ..errors import SessionTooLarge
+from ..model.changes import Changes
+from ..model.draft import Draft
+from ..model.record import Record
+from ..model.record import shortened
+from ..model.record import Stored
+
+
+class Version:
+    """A session as one request would store it.
+
+    Raises :exc:`~wsgi_redis_session.NotSerializable` for a value that cannot be stored.
+    """
+
+    def __init__(self, draft: Draft, config: SessionConfig) -> None:
+        self._draft = draft
+        self._config = config
+        #: What the request did to what it had loaded.
+        self.own = draft.changes()
+        #: The session as it was last seen, and what the request does to that.
+        self.seen = draft.base
+        self.changes = self.own
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to save."""
+        draft, changes = self._draft, self.changes
+        if draft.must_save is not None:
+            return draft.must_save
+        return bool(changes.changed or changes.removed or draft.sets_kind)
+
+    def rebase(self, theirs: Record) -> None:
+        """Bring the changes onto what others have stored meanwhile; where both have
+        changed a name, ``on_conflict`` decides."""
+        base, changes = self.seen.packed, self.changes
+        packed = changes.onto(theirs.packed)
+        decide = self._config.on_conflict
+        for name in changes.names if decide is not None else ():
+            versions = [
+                side.get(name) for side in (base, changes.packed, theirs.packed)
+            ]
+            if decide is None or versions[2] == versions[0]:
+                continue
+            value = decide(name, *map(self._unpack, versions))
+            if value is MISSING:
+                packed.pop(name, None)
+            else:
+                packed[name] = self._draft.dumps(name, value)
+        self.seen = theirs
+        self.changes = Changes.between(theirs.packed, packed)
+
+    def _unpack(self, packed: bytes | None) -> t.Any:
+        return MISSING if packed is None else self._draft.loads(packed)
+
+    def whole(self) -> Record:
+        """Everything: what others have stored, and our changes to it."""
+        draft = self._draft
+        permanent = draft.permanent if draft.sets_kind else self.seen.permanent
+        return self.seen.revised(self._checked(self.changes.packed), permanent)
+
+    def left(self) -> Record:
+        """What is left when a user logs out: what the request had seen, and nothing of
+        what others save for him meanwhile."""
+        permanent = self.whole().permanent
+        return self.seen.revised(self._checked(self.own.packed), permanent)
+
+    def assigned(self, now: int) -> Record:
+        """A session that begins with the names that the request has set, and no others,
+        because the rest is not its user's."""
+        packed, names = self.changes.packed, self._draft.assigned
+        kept = {name: packed[name] for name in packed if name in names}
+        return self._anew(kept, now, created=now)
+
+    def parted(self, frozen: Stored | None, now: int) -> Record:
+        """A session of the request's own, with what an old one had held when it was
+        renewed, as far as that may be known."""
+        if frozen is None:
+            return self.assigned(now)
+        packed = self.changes.onto(frozen.packed)
+        return self._anew(packed, now, created=frozen.created)
+
+    def _anew(
+        self, packed: cabc.Mapping[str, bytes], now: int, *, created: int
+    ) -> Record:
+        record = Record.fresh(now)._replace(created=created)
+        return record.revised(self._checked(packed), self._draft.permanent)
+
+    def _checked(self, packed: cabc.Mapping[str, bytes]) -> cabc.Mapping[str, bytes]:
+        """Raises :exc:`~wsgi_redis_session.SessionTooLarge`."""
+        max_bytes, max_names = self._config.max_bytes, self._config.max_names
+        if not self.changes.changed:
+            return packed
+        if max_names is not None and len(packed) > max_names:
+            raise SessionTooLarge(
+                f"The session would have {len(packed)} names, more than "
+                f"max_names={max_names}, and was not saved. Keep many values under one "
+                "name, as a list or a dictionary, or raise max_names."
+            )
+        total = sum(map(len, packed)) + sum(map(len, packed.values()))
+        if max_bytes is not None and total > max_bytes:
+            name = max(packed, key=lambda name: len(packed[name]))
+            raise SessionTooLarge(
+                f"The session would take {total} bytes, more than "
+                f"max_bytes={max_bytes}, and was not saved: session[{shortened(name)}] "
+                f"alone takes {len(packed[name])}. Keep large values elsewhere and "
+                "a reference here, or raise max_bytes."
+            )
+        return packed

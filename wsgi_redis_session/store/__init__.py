@@ -1,0 +1,1 @@
+"""What Redis holds; nothing else knows a key or a script."""

@@ -1,0 +1,130 @@
+"""How the store asks: plain commands and scripts, and what their failures mean."""
+
+from __future__ import annotations
+
+import typing as t
+
+from redis.exceptions import NoScriptError
+from redis.exceptions import ResponseError
+
+from ..errors import SessionUnavailable
+from ..errors import Undecodable
+from ..transport.deadline import Deadline
+from ..transport.question import Check
+from ..transport.question import Command
+from ..transport.question import Question
+from ..transport.transport import Transport
+from .scripts import Script
+
+
+def digits(number: int) -> bytes:
+    """A number as a word of a command."""
+    return b"%d" % number
+
+
+class Commands:
+    """Sends what the store asks.
+
+    Every method raises :exc:`~wsgi_redis_session.SessionUnavailable` where Redis did
+    not answer, or refused.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    def read(self, deadline: Deadline, *command: str | bytes) -> t.Any:
+        """The reply to a command that changes nothing."""
+        return self._send(Question(deadline, command))
+
+    def write(self, deadline: Deadline, *command: str | bytes) -> t.Any:
+        """The reply to one that does."""
+        return self._send(Question(deadline, command, writes=True))
+
+    def get(self, deadline: Deadline, key: str, is_ours: Check | None = None) -> t.Any:
+        """What is under a key.
+
+        Raises :exc:`~wsgi_redis_session.errors.Undecodable` where that is no string.
+        """
+        question = Question(deadline, ("GET", key), is_ours=is_ours)
+        try:
+            return self.transport.send(question)
+        except ResponseError as error:
+            raise _refused(error) from error
+
+    def run(
+        self,
+        deadline: Deadline,
+        script: Script,
+        key: str,
+        args: Command,
+        is_ours: Check,
+    ) -> t.Any:
+        """The reply to a script that reads one session. Raises as :meth:`get` does."""
+        try:
+            return self._run(deadline, script, key, args, is_ours)
+        except ResponseError as error:
+            raise _refused(error) from error
+
+    def change(
+        self,
+        deadline: Deadline,
+        script: Script,
+        key: str,
+        echo: bytes,
+        args: Command,
+        again: Command = (),
+    ) -> tuple[bytes, bytes]:
+        """Run a script that writes one session; the letter of its reply and what
+        follows.
+
+        Every reply of ours begins with ``echo``. After a timeout it is asked again,
+        with ``again`` in the place of ``args``.
+        """
+        end = len(echo)
+
+        def is_ours(reply: t.Any) -> bool:
+            return isinstance(reply, bytes) and reply[:end] == echo
+
+        try:
+            reply = self._run(deadline, script, key, args, is_ours, again or args)
+        except ResponseError as error:
+            raise _refused(error) from error
+        if not is_ours(reply):
+            raise SessionUnavailable("Redis answered somebody else's question twice")
+        return reply[end : end + 1], reply[end + 1 :]
+
+    def _run(
+        self,
+        deadline: Deadline,
+        script: Script,
+        key: str,
+        args: Command,
+        is_ours: Check,
+        again: Command = (),
+    ) -> t.Any:
+        def ask(*how: str) -> t.Any:
+            question = Question(
+                deadline,
+                (*how, "1", key, *args),
+                is_ours=is_ours,
+                again=(*how, "1", key, *again) if again else None,
+                writes=bool(again),
+            )
+            return self.transport.send(question)
+
+        try:
+            return ask("EVALSHA", script.sha)
+        except NoScriptError:
+            return ask("EVAL", script.source)
+
+    def _send(self, question: Question) -> t.Any:
+        try:
+            return self.transport.send(question)
+        except ResponseError as error:
+            raise _refused(error) from error
+
+
+def _refused(error: ResponseError) -> SessionUnavailable | Undecodable:
+    if "WRONGTYPE" in str(error):
+        return Undecodable("the key holds no string")
+    return SessionUnavailable(f"Redis refuses a command: {error}")

@@ -1,0 +1,141 @@
+"""What the bytes in Redis mean: the only place that knows.
+
+A session is
+
+====== ===== ========================================================================
+offset bytes
+====== ===== ========================================================================
+0      1     format, 1
+1      1     flags: 1 = permanent
+2      32    the revisions of the last four writers, the last one first, each drawn at
+             random; zeros where there were fewer
+34     8     binding: more of the same SHA-256, so that a value under a wrong key, or
+             the reply to somebody else's question, is found out
+42     8     when it began: milliseconds since the epoch, big-endian
+50     8     device: drawn at random, the same under each session id
+58           a MessagePack map from name (str) to packed value (bin)
+====== ===== ========================================================================
+
+A session that got a new session id, or ended, leaves a tombstone
+
+====== ===== ========================================================================
+offset bytes
+====== ===== ========================================================================
+0      1     0
+1      1     ``o`` it moved, and the old session id is good until this expires; ``c`` it
+             was renewed, and the old one is good for nothing; ``e`` it ended
+2      24    the digest of the successor's session id; not there if it has none
+26     32    ``o``: the successor's session id XOR HMAC-SHA256(old session id,
+             ``successor`` and the successor's digest)
+26           ``c``: if nobody was logged in, the session as it was
+====== ===== ========================================================================
+"""
+
+from __future__ import annotations
+
+import struct
+
+import ormsgpack
+
+from ..errors import Undecodable
+from ..model.record import is_digest
+from ..model.record import Record
+from ..model.record import State
+from ..model.record import Stored
+from ..model.record import Tombstone
+
+_HEADER = struct.Struct(">BB32s8sQ8s")
+_FORMAT = 1
+_PERMANENT = 1
+_SESSION = b"\1"
+_TOMBSTONE = b"\0"
+_RENEWED = b"\0c"
+
+_STATES = {
+    state.value.encode("ascii"): state
+    for state in (State.MOVED, State.RENEWED, State.ENDED)
+}
+_BINDING = slice(34, 42)
+_SUCCESSOR = slice(2, 26)
+_WRAPPED_SID_BYTES = 32
+
+
+def write(record: Record) -> bytes:
+    """The value of a session."""
+    header = _HEADER.pack(
+        _FORMAT,
+        _PERMANENT if record.permanent else 0,
+        record.revisions,
+        record.binding,
+        record.created,
+        record.device,
+    )
+    return header + ormsgpack.packb(record.packed)
+
+
+def read(value: bytes) -> Stored:
+    """Raises :exc:`~wsgi_redis_session.errors.Undecodable` for what is no session."""
+    if len(value) <= _HEADER.size or value[0] != _FORMAT:
+        raise Undecodable("the value has no header of ours")
+    _, flags, revisions, binding, created, device = _HEADER.unpack_from(value)
+    try:
+        packed = ormsgpack.unpackb(value[_HEADER.size :])
+    except ValueError as error:
+        raise Undecodable("the value is no MessagePack map") from error
+    if not isinstance(packed, dict) or not set(map(type, packed.values())) <= {bytes}:
+        raise Undecodable("the value is no map of packed values")
+    is_permanent = bool(flags & _PERMANENT)
+    return Stored(is_permanent, revisions, binding, created, device, packed)
+
+
+def is_bound(value: bytes, binding: bytes) -> bool:
+    """Whether a value can be that of the session id that it was asked for: what another
+    one holds, or held, cannot."""
+    if value[:2] == _RENEWED:
+        value = value[_SUCCESSOR.stop :]
+    return value[:1] != _SESSION or value[_BINDING] == binding
+
+
+def is_tombstone(value: bytes) -> bool:
+    """Whether a session was here that has moved or ended."""
+    return value[:1] == _TOMBSTONE
+
+
+def write_tombstone(tombstone: Tombstone) -> bytes:
+    """The value of a tombstone, without what was frozen."""
+    state = tombstone.state.value.encode("ascii")
+    return (
+        _TOMBSTONE + state + tombstone.successor.encode("ascii") + tombstone.wrapped_sid
+    )
+
+
+def successor(head: bytes) -> str:
+    """The digest of the successor that the first bytes of a tombstone name, "" for
+    none."""
+    found = head[_SUCCESSOR].decode("ascii", "replace")
+    return found if is_digest(found) else ""
+
+
+def read_tombstone(value: bytes) -> Tombstone:
+    """Raises :exc:`~wsgi_redis_session.errors.Undecodable`."""
+    state = _STATES.get(value[1:2])
+    follower, rest = successor(value), value[_SUCCESSOR.stop :]
+    if state is State.ENDED and len(value) == _SUCCESSOR.start:
+        return Tombstone(state)
+    if state is None or not follower:
+        raise Undecodable("the tombstone cannot be read")
+    if state is State.MOVED and len(rest) == _WRAPPED_SID_BYTES:
+        return Tombstone(state, follower, wrapped_sid=rest)
+    if state is State.RENEWED:
+        return Tombstone(state, follower, frozen=read(rest) if rest else None)
+    if rest or state is State.MOVED:
+        raise Undecodable("the tombstone has a wrong length")
+    return Tombstone(state, follower)
+
+
+def tombstone_or_gone(value: bytes) -> Tombstone:
+    """The same; of what cannot be read, nothing is known but that it is gone."""
+    try:
+        return read_tombstone(value)
+    except Undecodable:
+        return Tombstone(State.GONE)

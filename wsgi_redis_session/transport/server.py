@@ -1,0 +1,197 @@
+"""One server of Redis: its links, what is asked again, and when it is left alone."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import time
+import typing as t
+
+from redis.exceptions import AuthenticationError
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError
+from redis.exceptions import ReadOnlyError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ..events import EventLog
+from .breaker import Breaker
+from .deadline import Deadline
+from .link import Link
+from .pool import Pool
+from .question import Command
+from .question import Question
+
+#: It did not answer.
+_UNANSWERED = (RedisConnectionError, RedisTimeoutError)
+
+#: It is not the server that it was, or not ready yet.
+_DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
+
+#: What is left of a deadline, in seconds, may be so much less than what a reply may
+#: take, before that is shortened.
+_SLACK = 0.05
+
+
+class Patience(t.NamedTuple):
+    """How long one attempt may take, in seconds, and how many there are."""
+
+    connect_timeout: float
+    read_timeout: float
+    pool_timeout: float
+    retries: int
+
+
+class NotReplicated(Exception):
+    """What was written has not arrived at enough replicas in time."""
+
+
+class _Misdirected(Exception):
+    """A reply was meant for somebody else."""
+
+
+class Server:
+    """One server, wherever its links lead.
+
+    All that it raises is redis-py's, but for :exc:`NotReplicated`.
+    """
+
+    def __init__(
+        self,
+        make: cabc.Callable[[], Link],
+        max_connections: int,
+        patience: Patience,
+        events: EventLog,
+        wait_replicas: int = 0,
+    ) -> None:
+        self._pool = Pool(make, max_connections)
+        self._patience = patience
+        self._events = events
+        self._wait_replicas = wait_replicas
+        self._breaker = Breaker()
+
+    def ask(self, question: Question, before: Command | None = None) -> t.Any:
+        """The reply to a question; raises an error of the server's, too.
+
+        It is asked again within its deadline where that helps. ``before`` is sent right
+        before it, each time.
+        """
+        now = time.monotonic()
+        breaker = self._breaker
+        if breaker.open_until and breaker.refuses(now):
+            raise RedisConnectionError(
+                "it did not answer several times, and is left alone for a second"
+            )
+        try:
+            reply = self._ask(question, now, before)
+        except _UNANSWERED as error:
+            reply = self._insist(question, error, before)
+        except _Misdirected:
+            detail = "a reply was meant for somebody else"
+            self._events.emit("desynchronised", None, detail)
+            again = Question(question.deadline, question.again or question.command)
+            reply = self._ask(again, time.monotonic(), before, anew=True)
+        if breaker.failures:
+            breaker.succeeded()
+        if type(reply) is not bytes and isinstance(reply, RedisError):
+            if not _is_demotion(reply):
+                raise reply
+            self.drop()
+            return self._second(question, before)
+        return reply
+
+    @property
+    def busy(self) -> int:
+        """How many links are in use at the moment."""
+        return self._pool.busy
+
+    def drop(self) -> None:
+        """Close all links; the next command opens a new one."""
+        self._pool.drop()
+
+    def _insist(
+        self, question: Question, error: RedisError, before: Command | None
+    ) -> t.Any:
+        """Ask again after an attempt that was not answered."""
+        for _ in range(self._patience.retries):
+            is_timeout = isinstance(error, RedisTimeoutError)
+            if is_timeout and question.again is None:
+                break
+            if isinstance(error, AuthenticationError) or question.deadline.left <= 0:
+                break
+            question = question.asked_again()
+            try:
+                return self._ask(question, time.monotonic(), before)
+            except _UNANSWERED as next_error:
+                error = next_error
+        self._breaker.failed(time.monotonic())
+        raise error
+
+    def _second(self, question: Question, before: Command | None) -> t.Any:
+        """Ask over another link, which may lead to another server."""
+        reply = self._ask(question.asked_again(), time.monotonic(), before)
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
+
+    def _ask(
+        self,
+        question: Question,
+        now: float,
+        before: Command | None = None,
+        *,
+        anew: bool = False,
+    ) -> t.Any:
+        """One attempt; an error of the server's is returned."""
+        pool, patience = self._pool, self._patience
+        is_ours = question.is_ours
+        link = pool.take(now, surely=is_ours is None) or self._wait_for_link(question)
+        try:
+            left = question.deadline.after(now)
+            if anew or not link.is_open:
+                link.open(min(left, patience.connect_timeout), patience.read_timeout)
+            link.asked_at = now
+            seconds = left if question.again is None else left / 2
+            is_short = seconds < patience.read_timeout - _SLACK
+            if is_short:
+                link.wait_at_most(max(seconds, 0.001))
+            if before is not None:
+                _, reply = link.ask(before, question.command)
+            elif question.writes and self._wait_replicas:
+                reply = self._write(link, question.command, left)
+            else:
+                reply = link.ask(question.command)
+            if is_short:
+                link.wait_at_most(patience.read_timeout)
+            is_error = type(reply) is not bytes and isinstance(reply, RedisError)
+            if is_ours is not None and not is_error and not is_ours(reply):
+                link.in_doubt = True
+                raise _Misdirected
+            return reply
+        finally:
+            pool.give_back(link)
+
+    def _write(self, link: Link, command: Command, seconds: float) -> t.Any:
+        """Ask, and wait until what was written has arrived at replicas."""
+        count = b"%d" % self._wait_replicas
+        milliseconds = b"%d" % max(1, int(seconds * 1000) - 20)
+        reply, arrived = link.ask(command, ("WAIT", count, milliseconds))
+        if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
+            return reply
+        raise NotReplicated(
+            f"stored, but not on {self._wait_replicas} replicas (wait_replicas), only "
+            f"on {arrived}"
+        )
+
+    def _wait_for_link(self, question: Question) -> Link:
+        deadline = question.deadline
+        end = Deadline(min(deadline.left, self._patience.pool_timeout))
+        while True:
+            self._pool.wait(end.left)
+            link: Link | None = self._pool.take(time.monotonic(), surely=True)
+            if link is not None:
+                return link
+
+
+def _is_demotion(error: RedisError) -> bool:
+    return isinstance(error, _DEMOTED) or str(error).startswith("NOREPLICAS")

@@ -1,0 +1,171 @@
+"""How a command reaches Redis: one server, a cluster, or a client that was given."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import time
+import typing as t
+
+from redis.exceptions import ChildDeadlockedError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError
+from redis.exceptions import RedisClusterException
+from redis.exceptions import RedisError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from ..errors import SessionUnavailable
+from ..events import EventLog
+from .breaker import Breaker
+from .deadline import Deadline
+from .question import Question
+from .server import NotReplicated
+from .server import Server
+
+#: What redis-py raises; not all of it is a RedisError.
+FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
+
+#: How many keys a SCAN looks at in one go.
+_SCAN_COUNT = 1000
+
+
+class Transport(t.Protocol):
+    """How a command reaches Redis; it knows what may be asked again, and when."""
+
+    def send(self, question: Question) -> t.Any:
+        """The reply to a question.
+
+        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses, and
+        :exc:`~wsgi_redis_session.SessionUnavailable` for all other failures.
+        """
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """The keys that match a pattern, some at a time, each at least once; on every
+        server that has its own."""
+
+    def drop(self) -> None:
+        """Close all connections; the next command opens new ones."""
+
+
+class ServerTransport:
+    """To one server; ``place`` says to people which one it is."""
+
+    def __init__(self, server: Server, place: str) -> None:
+        self._server = server
+        self._place = place
+
+    def send(self, question: Question) -> t.Any:
+        """See :meth:`Transport.send`."""
+        try:
+            return self._server.ask(question)
+        except MovedError as error:
+            raise SessionUnavailable(
+                f"{self._place} is a node of a cluster: write redis+cluster:// in the "
+                "place of redis:// in its URL"
+            ) from error
+        except ResponseError:
+            raise
+        except NotReplicated as error:
+            raise SessionUnavailable(str(error)) from error
+        except FAILURES as error:
+            raise unavailable(self._place, error) from error
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """See :meth:`Transport.scan`."""
+        yield from _scanned(self.send, pattern, deadline)
+
+    @property
+    def busy(self) -> int:
+        """How many connections are in use at the moment."""
+        return self._server.busy
+
+    def drop(self) -> None:
+        """See :meth:`Transport.drop`."""
+        self._server.drop()
+
+
+class Client(t.Protocol):
+    """What is needed of redis-py's ``Redis`` and ``RedisCluster``."""
+
+    def execute_command(self, *args: t.Any, **options: t.Any) -> t.Any:
+        """Send a command and return its reply."""
+
+
+class ClientTransport:
+    """Through a client that somebody else has made, with its own timeouts and retries:
+    an instrumented one, one with a single connection, of a cluster or of a Sentinel."""
+
+    def __init__(self, client: Client, events: EventLog) -> None:
+        self.client = client
+        self._events = events
+        self._breaker = Breaker()
+
+    def send(self, question: Question) -> t.Any:
+        """See :meth:`Transport.send`."""
+        breaker, now = self._breaker, time.monotonic()
+        if breaker.open_until and breaker.refuses(now):
+            raise SessionUnavailable(
+                "Redis did not answer several times, and is left alone for a second"
+            )
+        try:
+            reply = self._send(question)
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            breaker.failed(time.monotonic())
+            raise unavailable("Redis", error) from error
+        except ResponseError:
+            raise
+        except FAILURES as error:
+            raise unavailable("Redis", error) from error
+        if breaker.failures:
+            breaker.succeeded()
+        return reply
+
+    def _send(self, question: Question) -> t.Any:
+        reply = self.client.execute_command(*question.command)
+        if question.is_ours is None or question.is_ours(reply):
+            return reply
+        detail = "a reply was meant for somebody else"
+        self._events.emit("desynchronised", None, detail)
+        self.drop()
+        return self.client.execute_command(*(question.again or question.command))
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """See :meth:`Transport.scan`."""
+        get_primaries = getattr(self.client, "get_primaries", None)
+        if get_primaries is None:
+            yield from _scanned(self.send, pattern, deadline)
+            return
+        for node in get_primaries():
+            client = self.client.get_redis_connection(node)  # type: ignore[attr-defined]  # it is a cluster's
+            yield from ClientTransport(client, self._events).scan(pattern, deadline)
+
+    def drop(self) -> None:
+        """See :meth:`Transport.drop`."""
+        pool = getattr(self.client, "connection_pool", None)
+        if pool is not None:
+            pool.disconnect()
+        else:
+            disconnect = getattr(self.client, "disconnect_connection_pools", None)
+            if disconnect is not None:
+                disconnect()
+
+
+def unavailable(place: str, error: BaseException) -> SessionUnavailable:
+    """The error for one of redis-py's; it names server and failure, and no secret."""
+    return SessionUnavailable(f"{place}: {error}")
+
+
+def _scanned(
+    send: cabc.Callable[[Question], t.Any], pattern: str, deadline: Deadline
+) -> cabc.Iterator[list[bytes]]:
+    cursor = b"0"
+    while True:
+        command = ("SCAN", cursor, "MATCH", pattern, "COUNT", b"%d" % _SCAN_COUNT)
+        try:
+            found, keys = send(Question(deadline.renewed(), command))
+        except ResponseError as error:
+            raise SessionUnavailable(str(error)) from error
+        cursor = found if isinstance(found, bytes) else b"%d" % found
+        yield keys
+        if cursor == b"0":
+            return
