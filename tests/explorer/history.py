@@ -260,7 +260,13 @@ class History:
         """
         last = deed.request.last if last is None else last
         own = [n for n in range(last + 1) if self.steps[n].token[0] == deed.name]
+        stored = {
+            s.command[1] for n in own if (s := self.steps[n]).command[:1] == ("SET",)
+        }
         while len(own) > 1 and self.steps[own[-1]].command[:1] in _NO_DEEDS:
+            if self.steps[own[-1]].command[:2] in {("DEL", key) for key in stored}:
+                # It has taken back what it had begun.
+                return last
             own.pop()
         if len(own) > 1 and self.steps[own[-2]].token == deed.name + AGAIN:
             return own[-2]

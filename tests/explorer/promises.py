@@ -181,9 +181,11 @@ def nothing_is_lost(history: History, verdict: Verdict) -> None:
     if not history.closers:
         if not history.uncertain or history.ground.is_frozen:
             allowed = _allowed(history, None)
-            if history.uncertain:
+            content = history.content(history.current)
+            # What holds nothing is of no kind.
+            if history.uncertain or content.keys() == {PERMANENT}:
                 allowed.pop(PERMANENT)
-            missing = _missing(history.content(history.current), allowed)
+            missing = _missing(content, allowed)
             verdict.hold("nothing is lost", not missing, "in the end {}", missing)
         return
     found = []

@@ -16,7 +16,7 @@ from test_architecture import PACKAGE
 from test_architecture import PROGRAMS
 from test_architecture import TREES
 
-PROJECT = pathlib.Path(__file__).parent.parent
+PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT.joinpath("README.rst").read_text()
 
 SETUP = configparser.ConfigParser(interpolation=None)

@@ -38,8 +38,8 @@ from wsgi_redis_session import SessionMiddleware
 #: Seconds after which something that does not happen is a failure.
 PATIENCE = 20
 
-TESTS = pathlib.Path(__file__).parent
-EXAMPLES = TESTS.parent / "examples"
+SUPPORT = pathlib.Path(__file__).parent
+EXAMPLES = SUPPORT.parents[1] / "examples"
 
 #: Where the package is, in the tree or installed.
 PACKAGES = pathlib.Path(wsgi_redis_session.__file__).parents[1]
@@ -199,7 +199,7 @@ def running(
 ) -> cabc.Iterator[subprocess.Popen[bytes]]:
     """A server that can import the package, the tests and what is in the directory. It
     and its processes are gone when the test is over."""
-    paths = os.pathsep.join(map(str, [directory, TESTS, PACKAGES]))
+    paths = os.pathsep.join(map(str, [directory, SUPPORT, PACKAGES]))
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(
             command,

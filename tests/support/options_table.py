@@ -2,7 +2,7 @@
 
 .. code-block:: console
 
-    $ python tests/options_table.py
+    $ python tests/support/options_table.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import timedelta
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session.options import quoted
 
-README = pathlib.Path(__file__).parent.parent / "README.rst"
+README = pathlib.Path(__file__).parents[2] / "README.rst"
 
 HEAD = """\
 .. list-table::

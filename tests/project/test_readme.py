@@ -28,7 +28,7 @@ import wsgi_redis_session
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session.local_server import LocalServer
 
-README = pathlib.Path(__file__).parent.parent.joinpath("README.rst").read_text()
+README = pathlib.Path(__file__).parents[2].joinpath("README.rst").read_text()
 
 SECRET_KEY = "not a secret, this is a test"
 
@@ -327,7 +327,7 @@ def test_first_program_answers_503_while_redis_is_away(
 
 
 def test_table_of_options_says_what_the_configuration_says() -> None:
-    # python tests/options_table.py writes it.
+    # python tests/support/options_table.py writes it.
     assert options_table.renewed(README).splitlines() == README.splitlines()
     for field in dataclasses.fields(SessionConfig):
         assert f"\n    * - ``{field.name}``\n" in README

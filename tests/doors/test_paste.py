@@ -33,7 +33,7 @@ from wsgi_redis_session import get_session
 from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session.local_server import LocalServer
 
-TESTS = pathlib.Path(__file__).parent
+SUPPORT = pathlib.Path(__file__).parents[1] / "support"
 
 #: Each way to name the filter in an .ini file.
 WAYS = [
@@ -115,7 +115,7 @@ class Files:
 def entry_points() -> configparser.ConfigParser:
     """What setup.cfg says, in the form in which pip writes it."""
     declared = configparser.ConfigParser()
-    declared.read(TESTS.parent / "setup.cfg")
+    declared.read(SUPPORT.parents[1] / "setup.cfg")
     text = "\n".join(
         f"[{group}]{names}" for group, names in declared["options.entry_points"].items()
     )
@@ -269,7 +269,9 @@ def running(
     """A command of Python's in which our modules and those of the tests are found."""
     # Without "-W error", which even importing Pyramid does not stand.
     packages = pathlib.Path(wsgi_redis_session.__file__).parents[1]
-    paths = os.pathsep.join(map(str, [files.path, TESTS, packages]))
+    here = pathlib.Path(__file__).parent
+    folders = [files.path, here, here.parent, SUPPORT, packages]
+    paths = os.pathsep.join(map(str, folders))
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         env=os.environ | {"PYTHONPATH": paths, "SECRET_KEY": SECRET_KEY},

@@ -38,7 +38,7 @@ MakeManager = cabc.Callable[..., SessionManager]
 Load = cabc.Callable[[str, str], Client]
 
 EXAMPLES = sorted(
-    pathlib.Path(__file__).parent.parent.glob("examples/frameworks/*_app.py")
+    pathlib.Path(__file__).parents[2].glob("examples/frameworks/*_app.py")
 )
 
 

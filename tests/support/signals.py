@@ -4,7 +4,7 @@ else's, and how many connections were lost.
 
 .. code-block:: console
 
-    $ python tests/signals.py [INTERRUPTS]
+    $ python tests/support/signals.py [INTERRUPTS]
 
 Half of the requests read sessions of ours, the others sessions of another library,
 whose values nothing binds to their session ids.

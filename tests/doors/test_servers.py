@@ -86,7 +86,8 @@ def gunicorn(
 ) -> cabc.Iterator[int]:
     """Serve ``myapp:application`` of a directory; connections wait until it is up."""
     packages = pathlib.Path(wsgi_redis_session.__file__).parents[1]
-    paths = [directory, pathlib.Path(__file__).parent, packages]
+    support = pathlib.Path(__file__).parents[1] / "support"
+    paths = [directory, support, packages]
     command = [sys.executable, "-W", "error", "-m", "gunicorn", "--workers", "2"]
     command += ["--bind", f"fd://{listener.fileno()}", *options, "myapp:application"]
     with (directory / "gunicorn.log").open("ab") as log:

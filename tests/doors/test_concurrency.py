@@ -21,7 +21,7 @@ from crowd import Visitor
 from deployed_site import PACKAGES
 from deployed_site import PATIENCE
 from deployed_site import running
-from deployed_site import TESTS
+from deployed_site import SUPPORT
 
 from wsgi_redis_session.local_server import LocalServer
 
@@ -152,8 +152,8 @@ def test_timeouts_at_random_moments_cost_no_connection_and_no_session(
 def run(program: str, *arguments: str) -> list[t.Any]:
     """What a program of the tests prints, line by line."""
     output = subprocess.run(
-        [sys.executable, TESTS / program, *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGES), str(TESTS)])},
+        [sys.executable, SUPPORT / program, *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGES), str(SUPPORT)])},
         stdout=subprocess.PIPE,
         check=True,
         timeout=60,

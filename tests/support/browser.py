@@ -23,7 +23,7 @@ PATIENCE = 30
 DESKTOP = (1200, 800)
 PHONE = (390, 844)
 
-PROJECT = pathlib.Path(__file__).resolve().parent.parent
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "examples"
 
 LOOPBACK = "127.0.0.1"

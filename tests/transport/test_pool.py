@@ -216,7 +216,7 @@ def test_manager_that_nobody_has_any_more_leaves_no_connection(
 
 
 def test_signals_that_strike_anywhere_cost_no_connection_and_mix_no_sessions() -> None:
-    program = pathlib.Path(__file__).parent / "signals.py"
+    program = pathlib.Path(__file__).parents[1] / "support" / "signals.py"
     output = subprocess.run(
         [sys.executable, program, "1000"], stdout=subprocess.PIPE, check=True
     ).stdout

@@ -30,8 +30,8 @@ from werkzeug.wrappers import Response
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.cli.main import main
+from wsgi_redis_session.demo import runner as demo_server
 from wsgi_redis_session.demo.app import make_app
-from wsgi_redis_session.demo.app import runner as demo_server
 from wsgi_redis_session.demo.runner import KEY_PREFIX
 from wsgi_redis_session.local_server import LocalServer
 from wsgi_redis_session.model.record import digest
