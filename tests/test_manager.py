@@ -121,7 +121,9 @@ def test_removed_name_stays_removed_and_a_merged_one_arrives(
 def test_merge_of_many_names_and_long_values(
     make_manager: MakeManager, count: int
 ) -> None:
-    manager = make_manager(max_bytes=None, max_names=None)
+    manager = make_manager(
+        max_bytes=None, max_names=None, operation_timeout=60, read_timeout=60
+    )
     names = {f"name-{number}": number for number in range(count)}
     long = {"x" * 40: "v" * 200, "y" * 300: "v" * 300, "z" * 70_000: "v" * 70_000}
     header = store(manager, **names, **long)
