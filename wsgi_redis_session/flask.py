@@ -34,8 +34,8 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
 
-from .config import FLASK_KEYS
 from .config import SessionConfig
+from .environment import FLASK_KEYS
 from .errors import ConfigurationError
 from .errors import SessionUnavailable
 from .manager import SessionManager
@@ -44,9 +44,9 @@ from .middleware import SessionMiddleware
 from .model.session import Session as LoadedSession
 from .model.session import source_of
 from .options import named_by
+from .request.body import SavedBody
 from .request.exchange import Exchange
 from .request.exchange import Outage
-from .request.exchange import SavedBody
 from .transport.transport import Client
 
 if t.TYPE_CHECKING:
