@@ -19,7 +19,10 @@ import time
 import typing as t
 
 import redis
+from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
+from redis.crc import key_slot
+from redis.retry import Retry
 
 from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
@@ -35,6 +38,9 @@ SERVICE = "sessions"
 _GUARD = 'read -r _; kill -9 $(cat "$0"/*/pid); PATH="$PATH:/bin:/usr/bin"; rm -rf "$0"'
 
 _SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+
+#: Users of a server's, so that a test can shut out the replicas or the sentinels.
+REPLICA, SENTINEL = "replica", "sentinel"
 
 Condition = cabc.Callable[[], object]
 
@@ -72,8 +78,10 @@ class Node:
         self.url = f"redis://{self.address}/0"
         self._words = [*map(str, words)]
         self._process: subprocess.Popen[bytes] | None = None
-        #: A client that waits for no longer than a test wants to.
-        self.client = redis.Redis(port=port, protocol=2, socket_timeout=5)
+        #: A client that finds out at once what cannot be asked.
+        self.client = redis.Redis(
+            port=port, protocol=2, socket_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
 
     def start(self) -> None:
         """Start it, or start it again with what it has left on the disk."""
@@ -91,7 +99,8 @@ class Node:
             stdin=subprocess.DEVNULL,
             process_group=0,
         )
-        until(self.client.ping, f"{self.address} did not start: {self._log()}")
+        until(lambda: self._process.poll() is not None or self.client.ping())
+        assert self._process.poll() is None, f"it did not start: {self._log()}"
 
     def _log(self) -> str:
         log = self.directory / "log"
@@ -115,6 +124,42 @@ class Node:
 
     def go_on(self) -> None:
         self.signal(signal.SIGCONT)
+
+    def takes(self, key: str) -> bool:
+        """Whether this key can be written, as a new client finds out at once."""
+        with self._new_client() as client:
+            try:
+                return bool(client.set(key, "1", px=60_000))
+            except redis.RedisError:
+                return False
+
+    def knows_slots(self) -> t.Any:
+        """Who has which keys of a cluster, as a new client finds out; ``None`` where
+        it does not answer."""
+        with self._new_client() as client:
+            try:
+                return client.execute_command("CLUSTER SLOTS")
+            except redis.RedisError:
+                return None
+
+    def _new_client(self) -> redis.Redis:
+        limits = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3}
+        retry = Retry(NoBackoff(), 0)
+        return redis.Redis(port=self.port, protocol=2, retry=retry, **limits)
+
+    def shut_out(self, user: str) -> None:
+        """Let nobody connect as this user, nor stay connected.
+
+        Who is refused is still the default user, which sentinels go on as: without
+        PING they take the server for dead.
+        """
+        self.client.execute_command("ACL SETUSER", user, "off")
+        self.client.execute_command("ACL SETUSER", "default", "-ping")
+        self.client.execute_command("CLIENT KILL USER", user)
+
+    def let_in(self, user: str) -> None:
+        self.client.execute_command("ACL SETUSER", user, "on")
+        self.client.execute_command("ACL SETUSER", "default", "+ping")
 
     def info(self, section: str) -> dict[str, t.Any]:
         return self.client.info(section)  # type: ignore[return-value]  # redis-py
@@ -171,6 +216,10 @@ class Nodes:
         """The nodes that can be written to."""
         raise NotImplementedError
 
+    def answers(self) -> bool:
+        """Whether everything can be written, as a new client finds out."""
+        raise NotImplementedError
+
     def empty(self) -> None:
         """Let nothing be stored, and no script be known."""
         for node in self.primaries():
@@ -183,13 +232,16 @@ class Nodes:
 
 
 class Single(Nodes):
-    """One server that can be reached by a port."""
+    """One server that can be reached by a port, and keeps what it has."""
 
     def _start(self) -> None:
         (port,) = free_ports(1)
-        node = self._add(port, "--save", "", "--appendonly", "no")
+        node = self._add(port, "--save", "", "--appendonly", "yes")
         node.start()
         self.url = node.url
+
+    def answers(self) -> bool:
+        return self.nodes[0].takes("probe")
 
     def primaries(self) -> list[Node]:
         return self.nodes
@@ -216,6 +268,15 @@ class SeveralStores(RedisCluster):
                     found = total.setdefault(name, {"calls": 0})
                     found["calls"] += value["calls"]
         return total
+
+
+def _key_between(first: int, last: int) -> str:
+    keys = (f"probe-{number}" for number in range(1000))
+    return next(key for key in keys if first <= key_slot(key.encode()) <= last)
+
+
+#: A key of each master, by its first slot.
+_keys = {first: _key_between(first, last) for first, last in _SLOTS}
 
 
 class Cluster(Nodes):
@@ -283,8 +344,34 @@ class Cluster(Nodes):
             for node in self.nodes
         )
 
+    def answers(self) -> bool:
+        return all(self._takes(first) for first, _ in _SLOTS)
+
+    def _takes(self, first_slot: int) -> bool:
+        key = _keys[first_slot]
+        for known in self.owners():
+            slot = key_slot(key.encode())
+            found = next((n for (a, b), n in known.items() if a <= slot <= b), None)
+            if found is not None:
+                return found.takes(key)
+        return False
+
+    def owners(self) -> cabc.Iterator[dict[tuple[int, int], Node]]:
+        """Who has which slots, as one node after the other sees it."""
+        ports = {node.port: node for node in self.nodes}
+        # Replicas are seldom what a test has done something to.
+        for node in reversed(self.nodes):
+            if found := node.knows_slots():
+                yield {(a, b): ports[primary[1]] for a, b, primary, *_ in found}
+
     def primaries(self) -> list[Node]:
-        return [n for n in self.nodes if n.info("replication")["role"] == "master"]
+        """The masters; those that do not answer are none."""
+        found = []
+        for node in self.nodes:
+            with contextlib.suppress(redis.RedisError):
+                if node.info("replication")["role"] == "master":
+                    found.append(node)
+        return found
 
     def look(self) -> t.Any:
         return SeveralStores(host="127.0.0.1", port=self.nodes[0].port, protocol=2)
@@ -305,9 +392,12 @@ class SentinelGroup(Nodes):
         primary, *others = free_ports(self._count + 3)
         common = ("--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", 0)
         common += ("--repl-ping-replica-period", 1)
+        for user in REPLICA, SENTINEL:
+            common += ("--user", user, "on", f">{user}", "~*", "&*", "+@all")
+        common += ("--masteruser", REPLICA, "--masterauth", REPLICA)
         self.servers.append(self._add(primary, *common))
         for port in others[:-3]:
-            replica = self._add(port, "--replicaof", f"127.0.0.1 {primary}", *common)
+            replica = self._add(port, "--replicaof", "127.0.0.1", primary, *common)
             self.servers.append(replica)
         for node in self.servers:
             node.start()
@@ -329,6 +419,8 @@ class SentinelGroup(Nodes):
             f"sentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} {self._down_after}\n"
             f"sentinel failover-timeout {SERVICE} 2000\n"
+            f"sentinel auth-user {SERVICE} {SENTINEL}\n"
+            f"sentinel auth-pass {SERVICE} {SENTINEL}\n"
         )
         return self._add(port, configuration, "--sentinel")
 
@@ -337,23 +429,28 @@ class SentinelGroup(Nodes):
         found = state["num-slaves"], state["num-other-sentinels"]
         return found == (self._count - 1, 2)
 
+    def opinions(self) -> list[Node | None]:
+        """Which server each sentinel takes for the primary."""
+        ports = {node.port: node for node in self.servers}
+        found: list[Node | None] = []
+        for sentinel in self.sentinels:
+            with contextlib.suppress(redis.RedisError):
+                address: t.Any = sentinel.client.execute_command(
+                    "SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE
+                )
+                found.append(ports.get(int(address[1])))
+        return found
+
     def primary(self) -> Node:
         """The one that the sentinels agree on."""
-        agreed = set[t.Any]()
+        until(lambda: len({*self.opinions()}) == 1)
+        found = self.opinions()[0]
+        assert found is not None
+        return found
 
-        def agree() -> bool:
-            agreed.clear()
-            for sentinel in self.sentinels:
-                agreed.add(
-                    sentinel.client.execute_command(
-                        "SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE
-                    )[1]
-                )
-            return len(agreed) == 1
-
-        until(agree)
-        (port,) = map(int, agreed)
-        return next(node for node in self.servers if node.port == port)
+    def answers(self) -> bool:
+        found = self.opinions()[0]
+        return found is not None and found.takes("probe")
 
     def replicas(self) -> list[Node]:
         primary = self.primary()

@@ -276,8 +276,12 @@ class Commit:
             lost.append("whether it is permanent")
         if lost:
             dropped = ", ".join(lost)
-            detail = f"{reason}; dropped: {dropped}"
-            self._emit("lost", self._draft.base, detail, is_outage=is_outage)
+            self._parts.events.emit(
+                "lost",
+                self._draft.base.id,
+                f"{reason}; dropped: {dropped}",
+                is_outage=is_outage,
+            )
         self._draft.lose(self._version.own)
         self._exchange.forget()
         return UNCHANGED
@@ -312,12 +316,5 @@ class Commit:
     def _expiry(self, record: Record) -> Expiry | None:
         return self._parts.lifetimes.expiry(record.created)
 
-    def _emit(
-        self,
-        name: EventName,
-        record: Record,
-        detail: str = "",
-        *,
-        is_outage: bool = False,
-    ) -> None:
-        self._parts.events.emit(name, record.id, detail, is_outage=is_outage)
+    def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
+        self._parts.events.emit(name, record.id, detail)
