@@ -38,6 +38,7 @@ from .events import logger
 from .http.headers import Headers
 from .manager import SessionManager
 from .model.session import Session
+from .model.source import Stage
 from .request.exchange import Exchange
 
 if t.TYPE_CHECKING:
@@ -102,7 +103,7 @@ class SessionMiddleware:
         outer = environ.get(self.environ_key)
         if outer is not None and self.sessions.serving(outer):
             return self.app(environ, start_response)
-        exchange = self.sessions.exchange(environ)
+        exchange = Exchange(self.sessions.parts, environ)
         environ[self.environ_key] = exchange.session
         response = _Response(
             exchange, start_response, answers_unavailable=self.answer_unavailable
@@ -152,8 +153,9 @@ class _Response:
     def run(self, app: WSGIApplication) -> cabc.Iterable[bytes]:
         """Call the application; what it returns, or this object in its place."""
         # Looked up before the application may put something else there.
-        wrapper = self._environ.get("wsgi.file_wrapper")
-        if wrapper is not None and not isinstance(wrapper, type):
+        wrapper: t.Any = self._environ.get("wsgi.file_wrapper")
+        is_class = type(wrapper) is type
+        if wrapper is not None and not is_class:
             self._environ["wsgi.file_wrapper"] = self._remembering(wrapper)
         try:
             body = self._body = app(self._environ, self.start_response)
@@ -170,25 +172,39 @@ class _Response:
             if not self._is_answered(error):
                 raise
             return self._apologize(error)
+        kind = type(body)
+        if kind is ClosingIterator:
+            # What Werkzeug makes of every response, and its length is never known.
+            is_whole = self._exchange.ends_with_body
+            return self._pass_on(body) if is_whole else self
         if (
-            type(body) in (list, tuple)
-            or (self._exchange.is_complete and type(body) is ClosingIterator)
-            or (isinstance(wrapper, type) and isinstance(body, wrapper))
+            kind in (list, tuple)
+            or (is_class and isinstance(body, wrapper))
             or (body is self._file and body is not None)
             or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))
         ):
             # Servers have shortcuts for these, so they get the very same object. A
             # subclass of list is none of them: it may make its parts when it is read.
-            try:
-                self._finish()
-            except BaseException as error:
-                self._close_body()  # the server does not get it
-                if not self._is_answered(error):
-                    raise
-                return self._apologize(error)
-            return body
+            return self._pass_on(body)
         sized: t.Any = body
         return _SizedBody(self, sized) if hasattr(body, "__len__") else self
+
+    def _pass_on(self, body: cabc.Iterable[bytes]) -> cabc.Iterable[bytes]:
+        """Save the session, and let the server have the body itself."""
+        try:
+            self._save()
+        except BaseException as error:
+            if hasattr(body, "close"):
+                body.close()  # the server does not get it
+            if not self._is_answered(error):
+                raise
+            return self._apologize(error)
+        finally:
+            if self._exchange.ends_with_body and type(body) is ClosingIterator:
+                self._exchange.has_left = True
+            else:
+                self._exchange.close()
+        return body
 
     def start_response(
         self, status: str, headers: Headers, exc_info: OptExcInfo | None = None, /
@@ -221,9 +237,11 @@ class _Response:
             if self._iterator is None:
                 self._iterator = iter(self._body)
             item = next(self._iterator)
-            if not self._is_flushed and self._head is not None:
+            if not self._is_flushed:
                 self._flush()
         except StopIteration:
+            if self._is_flushed and self._exchange.draft is None:
+                raise
             try:
                 self._save()
             except BaseException as error:
@@ -240,21 +258,25 @@ class _Response:
 
     def close(self) -> None:
         """Called by the server at the end, however the response ended."""
+        exchange, body, self._body = self._exchange, self._body, None
         try:
-            self._close_body()
+            if hasattr(body, "close"):
+                body.close()
         except Exception:
             raise
         except BaseException:  # a greenlet's timeout, say: who knows where it struck
             self._fail()
             raise
         finally:
-            self._finish()
+            if self._is_flushed:
+                exchange.save_and_close()
+            elif exchange.stage is not Stage.OVER:
+                self._finish()
 
     def _flush(self) -> None:
         """Save the session, then give the server the head."""
-        if self._is_flushed:
+        if self._is_flushed or self._head is None:
             return
-        assert self._head is not None
         try:
             status, headers = self._head
             headers = self._exchange.finish(status, headers)
@@ -268,7 +290,7 @@ class _Response:
         """Flush, or save what has changed since."""
         if self._head is not None and not self._is_flushed:
             self._flush()
-        else:
+        elif self._exchange.draft is not None:
             self._exchange.save_late()
 
     def _fail(self) -> None:
@@ -295,19 +317,11 @@ class _Response:
         self._iterator = iter(self._apologize(error))
         return next(self._iterator, b"")
 
-    def _close_body(self) -> None:
-        body, self._body = self._body, None
-        if hasattr(body, "close"):
-            body.close()
-
     def _finish(self) -> None:
-        exchange = self._exchange
-        if exchange.is_over:
-            return
         try:
             self._save()
         finally:
-            exchange.close()
+            self._exchange.close()
 
     def _remembering(self, wrapper: cabc.Callable[..., t.Any]) -> t.Any:
         """uWSGI's file wrapper is a function, known by the object that it made."""
