@@ -240,7 +240,8 @@ class _Response:
             if not self._is_flushed:
                 self._flush()
         except StopIteration:
-            if self._is_flushed and self._exchange.draft is None:
+            draft = self._exchange.draft
+            if self._is_flushed and (draft is None or draft.is_untouched):
                 raise
             try:
                 self._save()

@@ -20,7 +20,6 @@ from ..model.record import Tombstone
 from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
-from .loading import Found
 from .loading import Parts
 from .loading import Predecessor
 
@@ -112,8 +111,13 @@ class Exchange:
         self.had_cookie = tickets is None or bool(tickets)
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
+        loader, deadline = parts.loader, Deadline(parts.operation_timeout)
         try:
-            found = self._find(header)
+            found = loader.find(deadline, self.tickets)
+            is_found = found is not None and found.state is State.LIVE
+            if loader.adoption is not None and not is_found:
+                values = parts.cookie.values(header)
+                found = loader.find_predecessor(deadline, values) or found
         except SessionUnavailable as failure:
             self.failure = failure
             parts.events.emit("unavailable", None, str(failure))
@@ -121,7 +125,7 @@ class Exchange:
         if found is None:
             if tickets is None:
                 parts.events.emit("rejected", None, "the cookie is not one of ours")
-            return self._draft(self.fresh(), State.NEW)
+            return self._begin()
         #: Whether the session was prolonged, and its cookie is to be as well.
         self.is_cookie_due = found.is_cookie_due
         #: Whether the session id is so old that it is to be replaced.
@@ -132,26 +136,20 @@ class Exchange:
         self.old_id = found.old_id
         #: Another library's session that this one is to replace.
         self.predecessor = found.predecessor
-        return self._draft(found.base, found.state)
-
-    def _find(self, header: str) -> Found | None:
-        loader, deadline = self.parts.loader, Deadline(self.parts.operation_timeout)
-        found = loader.find(deadline, self.tickets)
-        if loader.adoption is None or (found and found.state is State.LIVE):
-            return found
-        values = self.parts.cookie.values(header)
-        return loader.find_predecessor(deadline, values) or found
+        self.draft = Draft(found.base, found.state, parts.serializer, self)
+        return self.draft
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:
-            return self._draft(self.fresh(), State.NEW)
+            return self._begin()
         if self.outage is Outage.RAISE_ONCE:
             self.outage = Outage.READ_EMPTY
         raise SessionUnavailable(failure.detail) from failure.__cause__
 
-    def _draft(self, base: Record, state: State) -> Draft:
-        draft = self.draft = Draft(base, state, self.parts.serializer, self)
-        return draft
+    def _begin(self) -> Draft:
+        """Begin a new session."""
+        self.draft = Draft(self.fresh(), State.NEW, self.parts.serializer, self)
+        return self.draft
 
     def fresh(self) -> Record:
         """A new session."""
@@ -199,17 +197,13 @@ class Exchange:
             except BaseException:
                 self.abandon()
                 raise
-        return self.mark(status, headers)
+        name, accessed = self.parts.config.cookie_name, self.session.accessed
+        return with_session(status, headers, self.outcome, name=name, accessed=accessed)
 
     def mark(self, status: str, headers: Headers) -> Headers:
-        """The headers of a response, with what the session means for them."""
-        return with_session(
-            status,
-            headers,
-            self.outcome,
-            name=self.parts.config.cookie_name,
-            accessed=self.session.accessed,
-        )
+        """The headers of another response, with what was saved before."""
+        name, accessed = self.parts.config.cookie_name, self.session.accessed
+        return with_session(status, headers, self.outcome, name=name, accessed=accessed)
 
     def finish(self, status: str, headers: Headers) -> Headers:
         """Save the session, and let nothing need a cookie from here on."""

@@ -6,6 +6,7 @@ id, so nothing in Redis is a usable cookie. Every key has a TTL.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ..errors import SessionUnavailable
@@ -93,12 +94,7 @@ class RedisStore:
         """
         session_id, binding = digests(sid)
         key = self.key_prefix + session_id
-
-        def is_ours(reply: t.Any) -> bool:
-            return reply is None or (
-                type(reply) is bytes and layout.is_bound(reply, binding)
-            )
-
+        is_ours = functools.partial(layout.is_bound, binding=binding)
         if touch is None:
             value = self._commands.get(deadline, key, is_ours)
         else:
@@ -106,11 +102,10 @@ class RedisStore:
             value = self._commands.run(deadline, TOUCH, key, args, is_ours)
         if value is None:
             return _GONE
-        if not is_ours(value):
-            raise Undecodable("the value is that of another session")
-        if layout.is_tombstone(value):
-            return layout.read_tombstone(value)
-        return layout.read(value).under(sid, session_id, drawn)
+        found = layout.parse(value)
+        if isinstance(found, Tombstone):
+            return found
+        return found.under(sid, session_id, drawn)
 
     def follow(
         self, deadline: Deadline, sid: str, tombstone: Tombstone, now: int

@@ -34,6 +34,8 @@ class Link:
 
     #: Whether an answer may be on its way that nobody reads.
     in_doubt = False
+    #: Whether it was opened and not closed since, at this end.
+    is_open = False
     #: When the last question was asked, by the monotonic clock.
     asked_at = float("-inf")
     #: The right to have this connection, and the place where it is kept while idle.
@@ -58,7 +60,7 @@ class Link:
         """Connect, or connect anew, in so many seconds; each sending and each reading
         may usually take ``usual_seconds``. Raises what redis-py does."""
         self.in_doubt = True
-        self.disconnect()
+        self.close()
         if self.locate is not None:
             self.host, self.port = self.locate()
         self.socket_connect_timeout = self.socket_timeout = seconds
@@ -70,12 +72,13 @@ class Link:
                 replyError=self._parser.parse_error,
                 notEnoughData=_INCOMPLETE,
             )
+        self.is_open = True
         self.in_doubt = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it was opened and not closed since, at this end."""
-        return self._sock is not None
+    def close(self) -> None:
+        """Close it at this end."""
+        self.is_open = False
+        self.disconnect()
 
     def is_stale(self) -> bool:
         """Whether the server has closed it, or an unread reply is in it."""
@@ -101,7 +104,7 @@ class Link:
                 reply = self._read()
             else:
                 self._sock.sendall(self._pack(command) + self._pack(then))
-                reply = self._read(), self._read()
+                reply = self._read(), self._read(is_next=True)
         except TimeoutError as error:
             raise RedisTimeoutError("it did not answer in time") from error
         except OSError as error:
@@ -110,16 +113,11 @@ class Link:
         return reply
 
     if hiredis is not None:
+        _pack = staticmethod(hiredis.pack_command)  # a function of C
 
-        def _pack(self, command: Command) -> bytes:
-            packed: bytes = hiredis.pack_command(command)
-            return packed
-
-        def _read(self) -> t.Any:
+        def _read(self, *, is_next: bool = False) -> t.Any:
             sock, reader = self._sock, self._reader
-            reply = _INCOMPLETE
-            if reader.has_data():
-                reply = reader.gets()
+            reply = reader.gets() if is_next else _INCOMPLETE
             while reply is _INCOMPLETE:
                 data = sock.recv(_CHUNK)
                 if not data:
@@ -130,10 +128,10 @@ class Link:
 
     else:
 
-        def _pack(self, command: Command) -> bytes:
+        def _pack(self, command: Command) -> bytes:  # type: ignore[misc]  # a method
             return b"".join(self.pack_command(*command))
 
-        def _read(self) -> t.Any:
+        def _read(self, *, is_next: bool = False) -> t.Any:
             try:
                 return self._parser.read_response()
             except RedisConnectionError as error:

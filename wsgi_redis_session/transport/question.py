@@ -15,6 +15,10 @@ Command = tuple[str | bytes, ...]
 Check = cabc.Callable[[t.Any], bool]
 
 
+class Misdirected(Exception):
+    """The replies to a command were meant for somebody else, twice."""
+
+
 class Question:
     """One command, and what is known of it.
 

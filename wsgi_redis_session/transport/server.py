@@ -20,6 +20,7 @@ from .deadline import Deadline
 from .link import Link
 from .pool import Pool
 from .question import Command
+from .question import Misdirected
 from .question import Question
 
 #: It did not answer.
@@ -46,14 +47,11 @@ class NotReplicated(Exception):
     """What was written has not arrived at enough replicas in time."""
 
 
-class _Misdirected(Exception):
-    """A reply was meant for somebody else."""
-
-
 class Server:
     """One server, wherever its links lead.
 
-    All that it raises is redis-py's, but for :exc:`NotReplicated`.
+    All that it raises is redis-py's, but for :exc:`NotReplicated` and
+    :exc:`~wsgi_redis_session.transport.question.Misdirected`.
     """
 
     def __init__(
@@ -86,10 +84,10 @@ class Server:
             reply = self._ask(question, now, before)
         except _UNANSWERED as error:
             reply = self._insist(question, error, before)
-        except _Misdirected:
+        except Misdirected:
             detail = "a reply was meant for somebody else"
             self._events.emit("desynchronised", None, detail)
-            again = Question(question.deadline, question.again or question.command)
+            again = question.asked_again()
             reply = self._ask(again, time.monotonic(), before, anew=True)
         if breaker.failures:
             breaker.succeeded()
@@ -147,7 +145,7 @@ class Server:
         is_ours = question.is_ours
         link = pool.take(now, surely=is_ours is None) or self._wait_for_link(question)
         try:
-            left = question.deadline.after(now)
+            left = question.deadline.end - now
             if anew or not link.is_open:
                 link.open(min(left, patience.connect_timeout), patience.read_timeout)
             link.asked_at = now
@@ -166,7 +164,7 @@ class Server:
             is_error = type(reply) is not bytes and isinstance(reply, RedisError)
             if is_ours is not None and not is_error and not is_ours(reply):
                 link.in_doubt = True
-                raise _Misdirected
+                raise Misdirected
             return reply
         finally:
             pool.give_back(link)
