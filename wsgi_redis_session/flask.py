@@ -173,8 +173,12 @@ class RedisSessionInterface(SessionInterface):
                 raise
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             return
-        if ours is not headers:
+        added = ours[len(headers) :]
+        if ours != headers + added:
             response.headers = Headers(ours)
+        else:
+            for field, value in added:
+                response.headers.add(field, value)
 
     def is_null_session(self, obj: object) -> bool:
         """Whether there is no ``SECRET_KEY``, so that nothing can be stored."""

@@ -90,7 +90,7 @@ class Lifetimes:
         ``None`` where it is over."""
         if self._lifetime is None:
             return Expiry(self._transient, self._permanent)
-        left = created + self._lifetime - self.now()
+        left = created + self._lifetime - int(self._clock() * 1000)
         if left <= 0:
             return None
         return Expiry(min(self._transient, left), min(self._permanent, left))

@@ -32,6 +32,8 @@ def vary_on_cookie(headers: Headers) -> Headers:
     vary = [value for field, value in headers if field.lower() == "vary"]
     if not vary:
         return [*headers, ("Vary", "Cookie")]
+    if "Cookie" in vary:
+        return headers
     fields = {field.strip().lower() for value in vary for field in value.split(",")}
     if fields & {"cookie", "*"}:
         return headers

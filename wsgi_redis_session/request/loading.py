@@ -148,7 +148,7 @@ class Loader:
         is_touch_due, is_rotation_due = due
         touch = lifetimes.touch() if is_touch_due else None
         found = self._store.load(deadline, ticket.sid, ticket.drawn, touch)
-        if isinstance(found, Tombstone):
+        if type(found) is Tombstone:
             return self._follow(deadline, ticket.sid, found)
         # What is stored is true, whatever the cookie says.
         if found.created != ticket.created and lifetimes.is_over(found.created):

@@ -109,20 +109,17 @@ class Commands:
         is_ours: Check,
         again: Command = (),
     ) -> t.Any:
-        def ask(*how: str) -> t.Any:
-            question = Question(
-                deadline,
-                (*how, "1", key, *args),
-                is_ours=is_ours,
-                again=(*how, "1", key, *again) if again else None,
-                writes=bool(again),
-            )
-            return self.transport.send(question)
-
+        question = Question(
+            deadline,
+            ("EVALSHA", script.sha, "1", key, *args),
+            is_ours=is_ours,
+            again=("EVALSHA", script.sha, "1", key, *again) if again else None,
+            writes=bool(again),
+        )
         try:
-            return ask("EVALSHA", script.sha)
+            return self.transport.send(question)
         except NoScriptError:
-            return ask("EVAL", script.source)
+            return self.transport.send(question.with_source(script.source))
 
     def _send(self, question: Question) -> t.Any:
         try:

@@ -47,6 +47,7 @@ class Limits(t.NamedTuple):
     max_names: int
 
 
+@t.final
 class Saved(t.NamedTuple):
     """What is stored now."""
 
@@ -103,7 +104,7 @@ class RedisStore:
         if value is None:
             return _GONE
         found = layout.parse(value)
-        if isinstance(found, Tombstone):
+        if type(found) is Tombstone:
             return found
         return found.under(sid, session_id, drawn)
 
@@ -156,7 +157,7 @@ class RedisStore:
         Raises :exc:`~wsgi_redis_session.SessionUnavailable` also where a reply was lost
         and, with ``detect_conflicts``, nobody can tell any more whether it was saved.
         """
-        names = [name.encode() for name in changes.names]
+        names = [name.encode() for name in (*changes.changed, *changes.removed)]
         if detect_conflicts:
             names += [base.packed.get(name, b"") for name in changes.names]
         empty_ttl = min(EMPTY_TTL, expiry.transient)
@@ -167,19 +168,18 @@ class RedisStore:
             max_bytes=self._limits.max_bytes,
             max_names=self._limits.max_names,
             sets_kind=sets_kind,
-            is_again=False,
             changed=len(changes.changed),
             removed=len(changes.removed),
-        )
+        ).pack()
         ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
-        head = (base.revision, layout.write(ours), digits(ttl))
+        head = (base.revision, layout.write(ours), b"%d" % ttl)
         letter, data = self._commands.change(
             deadline,
             SAVE,
             self.key_prefix + ours.id,
             ours.revision,
-            (*head, merging.pack(), *names),
-            (*head, merging._replace(is_again=True).pack(), *names),
+            (*head, merging, *names),
+            (*head, Merging.again(merging), *names),
         )
         if letter == b"S":
             return Saved(ours, revived=not base.packed)

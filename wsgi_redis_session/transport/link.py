@@ -65,7 +65,8 @@ class Link:
             self.host, self.port = self.locate()
         self.socket_connect_timeout = self.socket_timeout = seconds
         self.connect()
-        self.wait_at_most(usual_seconds)
+        self._usual_seconds = usual_seconds
+        self._sock.settimeout(usual_seconds)
         if hiredis is not None:
             self._reader = hiredis.Reader(
                 protocolError=InvalidResponse,
@@ -87,28 +88,36 @@ class Link:
         except (RedisError, OSError):
             return True
 
-    def wait_at_most(self, seconds: float) -> None:
-        """Let each sending and each reading take so long from here on."""
-        self._sock.settimeout(seconds)
-
-    def ask(self, command: Command, then: Command | None = None) -> t.Any:
+    def ask(
+        self,
+        command: Command,
+        then: Command | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> t.Any:
         """Send a command and return its reply; an error of the server's is returned.
 
         With ``then``, send that in the same packet, and return both replies.
+        ``seconds`` is how long each sending and each reading may take this time.
         Raises redis-py's :exc:`ConnectionError` or :exc:`TimeoutError`.
         """
         self.in_doubt = True
+        sock = self._sock
         try:
+            if seconds is not None:
+                sock.settimeout(seconds)
             if then is None:
-                self._sock.sendall(self._pack(command))
+                sock.sendall(self._pack(command))
                 reply = self._read()
             else:
-                self._sock.sendall(self._pack(command) + self._pack(then))
+                sock.sendall(self._pack(command) + self._pack(then))
                 reply = self._read(), self._read(is_next=True)
         except TimeoutError as error:
             raise RedisTimeoutError("it did not answer in time") from error
         except OSError as error:
             raise RedisConnectionError(str(error)) from error
+        if seconds is not None:
+            sock.settimeout(self._usual_seconds)
         self.in_doubt = False
         return reply
 

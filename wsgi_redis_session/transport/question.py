@@ -51,6 +51,17 @@ class Question:
         is_script = self.command[0] in ("EVALSHA", "EVAL")
         return self.command[3 if is_script else 1]
 
+    def with_source(self, source: str) -> Question:
+        """The same for a server that does not know the script yet."""
+        again = self.again and ("EVAL", source, *self.again[2:])
+        return Question(
+            self.deadline,
+            ("EVAL", source, *self.command[2:]),
+            is_ours=self.is_ours,
+            again=again,
+            writes=self.writes,
+        )
+
     def asked_again(self) -> Question:
         """The question for a second time."""
         return Question(

@@ -33,6 +33,9 @@ _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
 #: take, before that is shortened.
 _SLACK = 0.05
 
+#: A socket takes no time at all for "do not wait".
+_LEAST = 0.001
+
 
 class Patience(t.NamedTuple):
     """How long one attempt may take, in seconds, and how many there are."""
@@ -151,16 +154,13 @@ class Server:
             link.asked_at = now
             seconds = left if question.again is None else left / 2
             is_short = seconds < patience.read_timeout - _SLACK
-            if is_short:
-                link.wait_at_most(max(seconds, 0.001))
+            most = (seconds if seconds > _LEAST else _LEAST) if is_short else None
             if before is not None:
-                _, reply = link.ask(before, question.command)
+                _, reply = link.ask(before, question.command, seconds=most)
             elif question.writes and self._wait_replicas:
-                reply = self._write(link, question.command, left)
+                reply = self._write(link, question.command, left, most)
             else:
-                reply = link.ask(question.command)
-            if is_short:
-                link.wait_at_most(patience.read_timeout)
+                reply = link.ask(question.command, seconds=most)
             is_error = type(reply) is not bytes and isinstance(reply, RedisError)
             if is_ours is not None and not is_error and not is_ours(reply):
                 link.in_doubt = True
@@ -169,11 +169,14 @@ class Server:
         finally:
             pool.give_back(link)
 
-    def _write(self, link: Link, command: Command, seconds: float) -> t.Any:
+    def _write(
+        self, link: Link, command: Command, seconds: float, most: float | None
+    ) -> t.Any:
         """Ask, and wait until what was written has arrived at replicas."""
         count = b"%d" % self._wait_replicas
         milliseconds = b"%d" % max(1, int(seconds * 1000) - 20)
-        reply, arrived = link.ask(command, ("WAIT", count, milliseconds))
+        wait = ("WAIT", count, milliseconds)
+        reply, arrived = link.ask(command, wait, seconds=most)
         if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
             return reply
         raise NotReplicated(
