@@ -20,7 +20,7 @@ from wsgi_redis_session import HeadersAlreadySent
 from wsgi_redis_session import NotSerializable
 from wsgi_redis_session import Session
 from wsgi_redis_session import SessionClosed
-from wsgi_redis_session.model.draft import Stage
+from wsgi_redis_session.model.source import Stage
 
 
 def test_reading_is_no_change() -> None:

@@ -21,9 +21,13 @@ LINE = [
     "model.changes",
     "model.outcome",
     "model.serializer",
+    "model.values",
+    "model.source",
     "model.draft",
     "model.session",
+    "rules",
     "config",
+    "environment",
     "lifetimes",
     "http.cookie",
     "http.headers",
@@ -50,14 +54,16 @@ LINE = [
     "request.user",
     "request.version",
     "request.loading",
+    "request.successor",
     "request.commit",
     "request.exchange",
+    "request.body",
     "manager",
     "middleware",
 ]
 
 #: The doors may import all of them, and nothing imports the doors.
-DOORS = ["flask", "paste", "pyramid"]
+DOORS = ["flask_manager", "flask", "paste", "pyramid"]
 
 #: What is run and not imported; these may import one another, in this order.
 PROGRAMS = [

@@ -8,11 +8,11 @@ import typing as t
 from wsgi_redis_session import HeadersAlreadySent
 from wsgi_redis_session import Session
 from wsgi_redis_session.model.draft import Draft
-from wsgi_redis_session.model.draft import Stage
 from wsgi_redis_session.model.record import Record
 from wsgi_redis_session.model.record import State
 from wsgi_redis_session.model.serializer import MessagePackSerializer
 from wsgi_redis_session.model.serializer import Serializer
+from wsgi_redis_session.model.source import Stage
 
 CREATED = 1_800_000_000_500
 
