@@ -20,6 +20,9 @@ from wsgi_redis_session import MISSING
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 
+#: How long a server may take that is asked for much, in seconds.
+PATIENCE = 30
+
 MakeManager = cabc.Callable[..., SessionManager]
 
 
@@ -57,7 +60,9 @@ def test_removed_name_stays_removed_and_a_merged_one_arrives(
 def test_merge_of_many_names_and_long_values(
     make_manager: MakeManager, count: int
 ) -> None:
-    manager = make_manager(max_bytes=None, max_names=None)
+    # A busy machine may take its time.
+    patience = {"read_timeout": PATIENCE, "operation_timeout": 2 * PATIENCE}
+    manager = make_manager(max_bytes=None, max_names=None, **patience)
     names = {f"name-{number}": number for number in range(count)}
     long = {"x" * 40: "v" * 200, "y" * 300: "v" * 300, "z" * 70_000: "v" * 70_000}
     header = store(manager, **names, **long)
