@@ -5,10 +5,11 @@
     $ python -m tests.faults.history [--requests N] [--worker CLASS] [--topology NAME]
 
 Five browsers with four tabs each use a site on several workers of gunicorn, twenty
-requests at a time. Each request adds one to a number of its tab's and one to the sum of
-all, through ``on_conflict``; by chance it logs in, logs out, revokes the session or gives
-it a new session id, and session ids are rotated every two seconds. Each answer says what
-the request had found and whether its changes were dropped, as the event ``lost`` tells.
+requests at a time. Each request adds one to a number of its tab's and one to the sum
+of all, through ``on_conflict``; by chance it logs in, logs out, revokes the session or
+gives it a new session id, and session ids are rotated every two seconds. Each answer
+says what the request had found and whether its changes were dropped, as the event
+``lost`` tells.
 
 lost
     a number is less than what was answered

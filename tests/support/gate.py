@@ -12,7 +12,8 @@ _LOCAL = "127.0.0.1"
 
 
 class Gate:
-    """One address for a server, which may change. Forwards bytes until told otherwise."""
+    """One address for a server, which may change. It forwards bytes until it is told
+    otherwise."""
 
     def __init__(self, target: int) -> None:
         #: The port of the server behind it.

@@ -292,22 +292,18 @@ class Cluster(Nodes):
         for port, bus in zip(ports[:6], ports[6:], strict=True):
             self._add(
                 *(port, "--cluster-enabled", "yes", "--cluster-port", bus),
-                *("--cluster-node-timeout", 1000),
+                *("--cluster-node-timeout", 5000),
                 *("--cluster-replica-validity-factor", 0),
                 *("--cluster-require-full-coverage", "no"),
                 *("--cluster-allow-replica-migration", "no"),
                 *("--repl-diskless-sync-delay", 0, "--repl-ping-replica-period", 1),
                 *("--save", "", "--appendonly", "no"),
             ).start()
-        first, *others = self.nodes
         for node, slots in zip(self.nodes, _SLOTS, strict=False):
             node.client.execute_command("CLUSTER ADDSLOTSRANGE", *slots)
         for epoch, node in enumerate(self.nodes, 1):
             node.client.execute_command("CLUSTER SET-CONFIG-EPOCH", epoch)
-        for node, bus in zip(others, ports[7:], strict=True):
-            first.client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
-        for node in self.nodes:
-            until(lambda node=node: self._state(node)["cluster_known_nodes"] == "6")
+        until(lambda: self._have_met([*zip(ports[:6], ports[6:], strict=True)]))
         for master, replica in zip(self.nodes[:3], self.nodes[3:], strict=True):
             self._follow(replica, master)
         for node in self.nodes:
@@ -315,6 +311,18 @@ class Cluster(Nodes):
         for node in self.nodes:
             node.client.config_set("cluster-node-timeout", self._node_timeout)
         self.url = "redis+cluster://" + ",".join(n.address for n in self.nodes) + "/"
+
+    def _have_met(self, addresses: list[tuple[int, int]]) -> bool:
+        """Introduce all to all, again where a busy machine took too long over it."""
+        are_all_known = True
+        for node in self.nodes:
+            known: t.Any = node.client.execute_command("CLUSTER NODES")
+            for port, bus in addresses:
+                if f"127.0.0.1:{port}" not in known:
+                    are_all_known = False
+                    node.client.execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
+        time.sleep(0 if are_all_known else 0.5)
+        return are_all_known
 
     def _follow(self, replica: Node, master: Node) -> None:
         name = self.name_of(master)

@@ -14,6 +14,8 @@ from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
 from wsgi_redis_session.transport.breaker import Breaker
+from wsgi_redis_session.transport.deadline import Deadline
+from wsgi_redis_session.transport.question import Question
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -106,6 +108,15 @@ def test_server_that_does_not_answer_is_asked_a_few_times_by_a_hundred_requests(
     # A second passes for each hundred tries on the slowest machine, at most.
     assert 3 <= hole.connections() < 50
     client.close()
+
+
+def test_deadline_that_is_over_before_a_connection_is_open_is_an_outage(
+    hole: Hole, make_manager: MakeManager
+) -> None:
+    transport = make_manager(hole.url).store.transport
+    with pytest.raises(SessionUnavailable) as caught:
+        transport.send(Question(Deadline(-1), ("GET", "key")))
+    assert isinstance(caught.value.__cause__, redis.TimeoutError)
 
 
 def test_probe_that_is_answered_opens_the_way_for_all(
