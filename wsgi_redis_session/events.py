@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import logging
-import threading
-import time
 import typing as t
 
 logger = logging.getLogger("wsgi_redis_session")
@@ -94,12 +92,13 @@ class SessionEvent(t.NamedTuple):
 
 class OutageLog:
     """Tells the logger about an outage: once, then how often it was met, each ten
-    seconds, and when it is over. A busy site would fill its log otherwise."""
+    seconds, and when it is over. A busy site would fill its log otherwise.
+
+    Threads that meet it in the same instant may be counted as one.
+    """
 
     def __init__(self, clock: cabc.Callable[[], float]) -> None:
         self._clock = clock
-        # Held for a few operations, and never while anything is written.
-        self._lock = threading.Lock()
         #: Whether there is one, as far as anybody has noticed.
         self.is_on = False
         self._began = self._met = self._told = 0.0
@@ -108,28 +107,25 @@ class OutageLog:
     def met(self, text: str, *args: object) -> None:
         """Somebody was hindered, in these words, which are put together as the logger
         does."""
-        with self._lock:
-            now = self._clock()
-            is_first, self.is_on = not self.is_on, True
-            if is_first:
-                self._began = self._told = now
-                self._times = self._times_told = 0
-            self._met = now
-            self._times += 1
-            # A clock may be set back.
-            is_due = not 0 <= now - self._told < _OUTAGE_INTERVAL
-            seconds, times = now - self._began, self._times - self._times_told
-            if is_due:
-                self._told, self._times_told = now, self._times
+        now = self._met = self._clock()
+        is_first, self.is_on = not self.is_on, True
         if is_first:
+            self._began = self._told = now
+            self._times, self._times_told = 1, 0
             logger.warning(text, *args)
-        elif is_due:
-            logger.warning(
-                "sessions unavailable for %.0f s, %d times since the last line; %s",
-                seconds,
-                times,
-                text % args,
-            )
+            return
+        self._times += 1
+        # A clock may be set back.
+        if 0 <= now - self._told < _OUTAGE_INTERVAL:
+            return
+        times = self._times - self._times_told
+        self._told, self._times_told = now, self._times
+        logger.warning(
+            "sessions unavailable for %.0f s, %d times since the last line; %s",
+            now - self._began,
+            times,
+            text % args,
+        )
 
     def answered(self) -> None:
         """Redis has answered somebody; to be called only while :attr:`is_on`.
@@ -137,28 +133,31 @@ class OutageLog:
         An outage of one node of a cluster, or of writing alone, goes on between the
         answers, so it is over only when nobody has met it for ten seconds.
         """
-        with self._lock:
-            now = self._clock()
-            if not self.is_on or 0 <= now - self._met < _OUTAGE_INTERVAL:
-                return
-            self.is_on = False
-            seconds, times = self._met - self._began, self._times
+        if not self.is_on or 0 <= self._clock() - self._met < _OUTAGE_INTERVAL:
+            return
+        self.is_on = False
         logger.warning(
-            "sessions available again: unavailable %d times in %.0f s", times, seconds
+            "sessions available again: unavailable %d times in %.0f s",
+            self._times,
+            self._met - self._began,
         )
+
+
+def _standing_still() -> float:
+    return 0.0
 
 
 class EventLog:
     """Tells the logger and the application's ``on_event``.
 
-    ``clock`` returns seconds. The observer is told of each event; the logger of an
-    outage in few lines, see :class:`OutageLog`.
+    ``clock`` returns seconds; without one, an outage never ends. The observer is told
+    of each event; the logger of an outage in few lines, see :class:`OutageLog`.
     """
 
     def __init__(
         self,
         on_event: cabc.Callable[[SessionEvent], object] | None = None,
-        clock: cabc.Callable[[], float] = time.time,
+        clock: cabc.Callable[[], float] = _standing_still,
     ) -> None:
         self.on_event = on_event
         self.outage = OutageLog(clock)
