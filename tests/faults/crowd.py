@@ -133,12 +133,14 @@ class Passer(Visitor):
 class Crowd:
     """Many visitors, each in a thread, until the block is left."""
 
+    visitor_class = Visitor
+
     def __init__(
         self, ask: cabc.Callable[[], Ask], visitors: int, passers: int, pause: float
     ) -> None:
         numbers = itertools.count()
         self.visitors = [
-            Visitor(ask(), f"visitor-{n}", random.Random(n))
+            self.visitor_class(ask(), f"visitor-{n}", random.Random(n))
             for n in itertools.islice(numbers, visitors)
         ]
         self.passers = [

@@ -39,20 +39,15 @@ class Served:
         path = f"/proc/{self._process.pid}/task/{self._process.pid}/children"
         return [*map(int, pathlib.Path(path).read_text().split())]
 
-    def memory(self) -> float:
-        """What the workers hold in memory, in MB."""
-        total = 0
-        for pid in self.workers():
-            with contextlib.suppress(FileNotFoundError):
-                status = pathlib.Path(f"/proc/{pid}/status").read_text()
-                total += int(status.partition("VmRSS:")[2].split()[0])
-        return total / 1024
+    def oldest_memory(self) -> float:
+        """What the worker that has served longest holds in memory, in MB."""
+        status = pathlib.Path(f"/proc/{self.workers()[0]}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
-    def kill_worker(self, number: int) -> None:
-        """End one without a warning; the server starts another."""
-        pids = self.workers()
+    def kill_youngest_worker(self) -> None:
+        """End it without a warning; the server starts another."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pids[number % len(pids)], signal.SIGKILL)
+            os.kill(self.workers()[-1], signal.SIGKILL)
 
 
 @contextlib.contextmanager
