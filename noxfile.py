@@ -76,9 +76,7 @@ def demo(session: nox.Session) -> None:
     """The demo, as README.rst says: one page, and an end."""
     session.install(".[demo]")
     command = [session.bin + "/python", "-m", PACKAGE, "demo", "--port", "0"]
-    with subprocess.Popen(
-        command, env=session.env, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             session.log(line.rstrip())
