@@ -58,7 +58,7 @@ def oldest_versions() -> list[str]:
         [setup["options"]["install_requires"]]
         + [extras[name] for name in ("demo", "fast", "flask", "test")]
     )
-    bounds = re.findall(r"^([\w.-]+)(?:\[.*\])?>=([\d.]+)", text, re.MULTILINE)
+    bounds = re.findall(r"^([\w.-]+)(?:\[.*\])?>=([\w.]+)", text, re.MULTILINE)
     return sorted({f"{name}=={version}" for name, version in bounds})
 
 

@@ -18,18 +18,18 @@ CALLS = pathlib.Path(__file__).parents[2] / "benchmarks" / "calls.py"
 #: requests cheaper lowers them.
 WITH_HIREDIS = """
                           untouched       read      write
-middleware, URL                  40        162        282
-middleware, client               40        163        282
-Flask, URL                       27        207        338
-Flask, client, permanent         31        211        340
+middleware, URL                  21        120        215
+middleware, client               21        124        215
+Flask, URL                       17        146        251
+Flask, client, permanent         20        170        255
 """
 
 WITHOUT_HIREDIS = """
                           untouched       read      write
-middleware, URL                  40        215        447
-middleware, client               40        216        447
-Flask, URL                       27        260        502
-Flask, client, permanent         31        263        505
+middleware, URL                  21        176        385
+middleware, client               21        180        385
+Flask, URL                       17        201        420
+Flask, client, permanent         20        205        424
 """
 
 
