@@ -43,6 +43,7 @@ LINE = [
     "store.commands",
     "store.sessions",
     "store.survey",
+    "legacy.messagepack",
     "legacy.unpickler",
     "legacy.reader",
     "legacy.inheritance",

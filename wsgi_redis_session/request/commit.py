@@ -334,7 +334,11 @@ class Commit:
     def _meet(self, theirs: Record) -> None:
         """Others have saved, so that this request is to try again."""
         self._attempts += 1
-        if not self._deadline.pause(self._attempts):
+        # What we have just learnt is old after a pause. So every second attempt only
+        # finds out what is stored by then, and the next one is made at once.
+        if self._attempts % 2 == 0:
+            self._deadline.pause()
+        if self._deadline.left <= 0:
             raise SessionUnavailable("too many requests write this session at once")
         self._version.rebase(theirs)
 

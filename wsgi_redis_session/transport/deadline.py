@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 
-#: The longest pause between two attempts, in seconds.
-_LONGEST_PAUSE = 0.05
+#: The longest pause before another attempt, in seconds.
+_LONGEST_PAUSE = 0.1
 
 
 class Deadline:
@@ -31,9 +31,8 @@ class Deadline:
         """The same for somebody who knows what time it is, by the monotonic clock."""
         return self._end - now
 
-    def pause(self, attempt: int) -> bool:
-        """Let others go first, longer each time, and by chance, so that those who met
-        once do not meet again; whether there is time for another attempt."""
-        longest = min(_LONGEST_PAUSE, 0.0005 * 2**attempt, max(0.0, self.left))
+    def pause(self) -> None:
+        """Let others go first: who came last waits longest, and by chance, so that
+        those who met once do not meet again."""
+        longest = min(_LONGEST_PAUSE, max(0.0, self.left) / 10)
         time.sleep(random.uniform(0, longest))  # noqa: S311  # nothing secret
-        return self.left > 0
