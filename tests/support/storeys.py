@@ -52,6 +52,7 @@ LINE = [
     "legacy.inheritance",
     "legacy.adoption",
     "request.step",
+    "request.turns",
     "request.user",
     "request.version",
     "request.loading",

@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 import time
 
-#: The longest pause before another attempt, in seconds.
-_LONGEST_PAUSE = 0.1
-
 
 class Deadline:
     """When a load or a commit has taken long enough, counted from when this is made."""
@@ -31,8 +28,8 @@ class Deadline:
         """The same for somebody who knows what time it is, by the monotonic clock."""
         return self._end - now
 
-    def pause(self) -> None:
-        """Let others go first: who came last waits longest, and by chance, so that
-        those who met once do not meet again."""
-        longest = min(_LONGEST_PAUSE, max(0.0, self.left) / 10)
+    def pause(self, longest: float) -> None:
+        """Let others go first for up to so many seconds, by chance, so that those who
+        met once do not meet again."""
+        longest = min(longest, max(0.0, self.left))
         time.sleep(random.uniform(0, longest))  # noqa: S311  # nothing secret
