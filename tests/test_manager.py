@@ -121,7 +121,9 @@ def test_removed_name_stays_removed_and_a_merged_one_arrives(
 def test_merge_of_many_names_and_long_values(
     make_manager: MakeManager, count: int
 ) -> None:
-    manager = make_manager(max_bytes=None, max_names=None)
+    # A busy machine may take its time with so much.
+    patient = {"operation_timeout": 60, "read_timeout": 60}
+    manager = make_manager(max_bytes=None, max_names=None, **patient)
     names = {f"name-{number}": number for number in range(count)}
     long = {"x" * 40: "v" * 200, "y" * 300: "v" * 300, "z" * 70_000: "v" * 70_000}
     header = store(manager, **names, **long)
@@ -750,6 +752,7 @@ def test_key_of_another_type_is_a_new_session_and_an_event(
     assert names(events)[-1] == "undecodable"
 
 
+@pytest.mark.plain
 def test_unreadable_value_is_a_new_session_and_an_event(
     manager: SessionManager, db: redis.Redis, events: list[SessionEvent]
 ) -> None:

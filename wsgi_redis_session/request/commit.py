@@ -49,7 +49,7 @@ class Commit:
         self._parts = parts
         self._draft = draft
         version = self._version = Version(draft, parts.config)
-        changes = version.changes
+        changes, sealed = version.changes, draft.base.sealed
         self._wish = Wish(
             ends=draft.ended is not None,
             user=parts.user_key.change(draft, draft.base.packed, changes.packed),
@@ -59,6 +59,12 @@ class Commit:
             may_be_login=parts.user_key.name is None and draft.may_be_login,
             rotates=may_rotate and exchange.is_rotation_due,
             adopts=exchange.predecessor is not None and draft.state is State.LIVE,
+            reseals=(
+                sealed is not None
+                and sealed.is_stale
+                and exchange.is_cookie_due
+                and draft.must_save is None
+            ),
             is_late=is_late,
         )
         self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
@@ -86,8 +92,10 @@ class Commit:
         wish = self._wish
         if wish.ends or wish.renews or wish.user is not UserChange.NONE:
             return False
-        is_only_rotating = wish.rotates and not (wish.saves or wish.adopts)
-        return is_only_rotating or self._parts.config.on_unavailable == "anonymous"
+        is_only_passing = (wish.rotates or wish.reseals) and not (
+            wish.saves or wish.adopts
+        )
+        return is_only_passing or self._parts.config.on_unavailable == "anonymous"
 
     def _run(self) -> Outcome:
         failure = self._exchange.failure
@@ -178,7 +186,8 @@ class Commit:
         if not record.packed:
             return Outcome(exchange.clear_cookie())
         if exchange.is_cookie_due or result.revived or is_of_another_kind:
-            return Outcome(exchange.write_cookie(record))
+            is_renewal = not self._wish.saves
+            return Outcome(exchange.write_cookie(record), renewal=is_renewal)
         return UNCHANGED
 
     def _create(self, record: Record) -> Outcome:
@@ -197,6 +206,9 @@ class Commit:
         not escape, and nothing that others have saved is lost."""
         now = self._parts.lifetimes.now()
         record = self._renewed(now)
+        if is_closing and record.sealed is not None:
+            # Whoever has the old session id can have its data key as well.
+            record = record._replace(sealed=None)
         expiry = self._expiry(record)
         if expiry is None:
             return self._lose("its lifetime is over")
@@ -347,11 +359,10 @@ class Commit:
             ttl = min(EMPTY_TTL, expiry.transient)
         if before is not None:
             record = record.under(before.sid, before.drawn)
-            store.replace(self._deadline, record, ttl)
-            return record
-        while not store.create(self._deadline, record, ttl):
+            return store.replace(self._deadline, record, ttl)
+        while (stored := store.create(self._deadline, record, ttl)) is None:
             record = record.renamed(record.drawn)
-        return record
+        return stored
 
     def _discard(self) -> None:
         """The session that would have been the successor is none."""
