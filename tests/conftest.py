@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import os
 import typing as t
 
 import pytest
@@ -14,6 +15,7 @@ from topologies import TOPOLOGIES
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
+from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
@@ -22,6 +24,32 @@ from wsgi_redis_session.local_server import LocalServer
 pytest.register_assert_rewrite("every_server")
 
 SECRET_KEY = "not a secret, this is a test"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--sealed",
+        action="store_true",
+        help="encrypt=True is the default of all managers in this process",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "every_topology: runs on one server, on a cluster and on Sentinel"
+    )
+    if config.getoption("sealed"):
+        SessionConfig.__init__.__kwdefaults__["encrypt"] = True
+        os.environ["SESSION_ENCRYPT"] = "true"  # for servers that tests start
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.getoption("sealed"):
+        plain = [item for item in items if item.get_closest_marker("plain")]
+        config.hook.pytest_deselected(items=plain)
+        items[:] = [item for item in items if item not in plain]
 
 
 class Clock:
@@ -40,12 +68,6 @@ class Clock:
 def pytest_report_header() -> str:
     with LocalServer() as server:
         return f"sessions are kept in: {server.describe()} ({server.program})"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "every_topology: runs on one server, on a cluster and on Sentinel"
-    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

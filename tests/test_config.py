@@ -72,6 +72,7 @@ WRONG: dict[str, list[t.Any]] = {
     "key_prefix": ["", None, 5, b"session:", "\ud800"],
     "user_key": ["", 5, b"user", "\ud800"],
     "serializer": [5, "json", object(), MessagePackSerializer, json],
+    "encrypt": ["yes", "Migrate", None, 2, 1, 0, []],
     "max_bytes": [0, -1, 1.5, True, "1", float("inf")],
     "max_names": [0, -1, 1.5, True, "1", float("inf")],
     "on_conflict": [5, "merge"],

@@ -403,6 +403,7 @@ def test_key_of_another_type_is_a_new_session_and_an_event(
     assert names(events)[-1] == "undecodable"
 
 
+@pytest.mark.plain
 def test_unreadable_value_is_a_new_session_and_an_event(
     manager: SessionManager, db: redis.Redis, events: list[SessionEvent]
 ) -> None:

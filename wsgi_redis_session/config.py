@@ -9,7 +9,7 @@ import typing as t
 from datetime import timedelta
 
 from .options import BOOLEAN
-from .options import BOOLEAN_OR_AUTO
+from .options import boolean_or
 from .options import CALLABLE
 from .options import choice
 from .options import COOKIE_DOMAIN
@@ -78,7 +78,7 @@ class SessionConfig:
     )
     cookie_secure: bool | t.Literal["auto"] = option(
         "auto",
-        BOOLEAN_OR_AUTO,
+        boolean_or("auto"),
         '``True``, ``False``, or ``"auto"``: Secure where the request came over https.',
     )
     cookie_httponly: bool = option(True, BOOLEAN, "Hides the cookie from JavaScript.")
@@ -142,6 +142,12 @@ class SessionConfig:
         SERIALIZER.or_none(),
         "An object with ``dumps(value)`` and ``loads(bytes)``; ``None`` is the "
         "lossless MessagePack one.",
+    )
+    encrypt: bool | t.Literal["migrate"] = option(
+        False,
+        boolean_or("migrate"),
+        "Whether what is stored is sealed, so that Redis and the secrets together open "
+        'no session; ``"migrate"`` reads plain sessions, too, and seals them.',
     )
     max_bytes: int | None = option(
         1024 * 1024,

@@ -10,6 +10,7 @@ import typing as t
 from .config import SessionConfig
 from .environment import from_strings
 from .environment import VARIABLES
+from .errors import ConfigurationError
 from .events import EventLog
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
@@ -36,6 +37,7 @@ from .transport.transport import Transport
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .model.seal import Seal
     from .request.loading import Adoption
 
 
@@ -72,7 +74,7 @@ class SessionManager:
         limits = Limits(config.max_bytes or 0, config.max_names or 0)
         self.config = config
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
-        self.store = RedisStore(transport, config.key_prefix, limits)
+        self.store = RedisStore(transport, config.key_prefix, limits, self._seal())
         adoption = self._adoption(serializer, lifetimes, events)
         #: What all requests share; for doors.
         self.parts = Parts(
@@ -108,6 +110,21 @@ class SessionManager:
         texts = {name: environ[key] for name, key in keys.items() if key in environ}
         with named_by(keys):
             return cls(**from_strings(texts), **options)
+
+    def _seal(self) -> Seal | None:
+        encrypt = self.config.encrypt
+        if not encrypt:
+            return None
+        try:
+            from .model.seal import Seal  # needs what few have installed
+        except ImportError as error:
+            raise ConfigurationError(
+                f"encrypt={encrypt!r} cannot work: it needs the package cryptography: "
+                "pip install 'wsgi-redis-session[encryption]'.",
+                "encrypt",
+            ) from error
+        secret_keys = self.cookie.secret_keys
+        return Seal(secret_keys, accepts_plain=encrypt == "migrate")
 
     def _adoption(
         self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog

@@ -66,10 +66,10 @@ def test_the_package_itself_imports_only_the_line() -> None:
     assert own_imports("__init__") <= set(LINE)
 
 
-#: What takes long to import, and few need.
+#: What takes long to import, or few have, and few need.
 LATE = {
     "options": ["difflib"],
-    "manager": ["legacy.adoption", "legacy.reader"],
+    "manager": ["model.seal", "legacy.adoption", "legacy.reader"],
     "model.serializer": ["zoneinfo"],
 }
 
@@ -106,6 +106,10 @@ def test_only_the_cookie_module_signs_and_parses_cookies() -> None:
     assert modules_that_import("itsdangerous") == {"http.cookie", "legacy.reader"}
 
 
+def test_only_the_seal_encrypts() -> None:
+    assert modules_that_import("cryptography") == {"model.seal"}
+
+
 def test_only_the_flask_door_knows_flask() -> None:
     assert modules_that_import("flask") == {"flask", "flask_manager"}
     assert modules_that_import("pyramid") <= {"pyramid"}
@@ -133,7 +137,7 @@ def test_importing_the_package_imports_no_framework_and_no_program() -> None:
     imported = imported_with("import wsgi_redis_session")
     assert "wsgi_redis_session.middleware" in imported
     assert not imported & {"flask", "jinja2", "pyramid"}
-    for module in (*DOORS, *PROGRAMS):
+    for module in (*DOORS, *PROGRAMS, "model.seal"):
         assert f"wsgi_redis_session.{module}" not in imported
 
 

@@ -42,6 +42,7 @@ def proxy(server: LocalServer) -> cabc.Iterator[Proxy]:
 # What is stored.
 
 
+@pytest.mark.plain
 def test_value_is_laid_out_as_documented(
     make_manager: MakeManager, clock: Clock, db: redis.Redis
 ) -> None:

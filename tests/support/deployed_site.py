@@ -176,7 +176,7 @@ def observed(app: App, sessions: SessionManager, generation: int = 1) -> App:
 
 def deployed_site() -> App:
     """The whole site; where its sessions are is in the environment."""
-    sessions = SessionManager(secret_key=SECRET_KEY)
+    sessions = SessionManager.from_env(secret_key=SECRET_KEY)
     return observed(SessionMiddleware(untouched_site(), sessions), sessions)
 
 

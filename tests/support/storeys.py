@@ -18,6 +18,7 @@ LINE = [
     "events",
     "options",
     "model.record",
+    "model.seal",
     "model.changes",
     "model.outcome",
     "model.serializer",

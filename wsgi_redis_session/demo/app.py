@@ -79,6 +79,8 @@ def _content(entry: Entry) -> str:
         return "a tombstone: this session got a new id, or ended"
     if stored is None:
         return "no session"
+    if stored.envelope:
+        return "a sealed session"
     # Others chose the names: no control character of theirs gets to a terminal.
     shown = [name if name.isidentifier() else ascii(name) for name in stored.packed]
     return ", ".join(shown) or "an empty session"

@@ -16,6 +16,9 @@ import typing as t
 
 from ..errors import Undecodable
 
+if t.TYPE_CHECKING:
+    from .seal import DataKey
+
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 #: What :func:`secrets.token_bytes` calls.
@@ -58,6 +61,22 @@ def shortened(name: str) -> str:
     return reprlib.repr(name)
 
 
+class Sealed(t.NamedTuple):
+    """How the values of a session are sealed, see the option ``encrypt``."""
+
+    #: What they are sealed with.
+    key: DataKey
+    #: The data key as it is stored: its id, and itself wrapped for one session id.
+    envelope: bytes
+    #: By name: a value, and the hidden name and the sealed value that stand for it.
+    entries: cabc.Mapping[str, tuple[bytes, str, bytes]]
+    #: Whether the envelope is not what the current secret makes for this session id.
+    is_stale: bool
+
+    def __repr__(self) -> str:
+        return f"<Sealed {self.key!r}>"
+
+
 class Record(t.NamedTuple):
     """A session as it is stored, or one that is not stored yet."""
 
@@ -79,6 +98,8 @@ class Record(t.NamedTuple):
     revisions: bytes = b""
     #: Names and their packed values.
     packed: cabc.Mapping[str, bytes] = types.MappingProxyType({})
+    #: ``None`` where nothing is sealed, or the next data key is yet to be drawn.
+    sealed: Sealed | None = None
 
     def __repr__(self) -> str:
         return f"<Record {self.id}>"
@@ -114,6 +135,7 @@ class Record(t.NamedTuple):
             permanent,
             revisions,
             packed,
+            self.sealed,
         )
 
     def renamed(self, now: int) -> Record:
@@ -123,7 +145,10 @@ class Record(t.NamedTuple):
     def under(self, sid: str, drawn: int) -> Record:
         """The same session under another session id."""
         session_id, binding = digests(sid)
-        return self._replace(sid=sid, id=session_id, binding=binding, drawn=drawn)
+        sealed = self.sealed and self.sealed._replace(is_stale=True)
+        return self._replace(
+            sid=sid, id=session_id, binding=binding, drawn=drawn, sealed=sealed
+        )
 
 
 class Stored(t.NamedTuple):
@@ -134,10 +159,19 @@ class Stored(t.NamedTuple):
     binding: bytes
     created: int
     device: bytes
+    #: Names and their packed values; where they are sealed, hidden names and sealed
+    #: values.
     packed: dict[str, bytes]
+    #: The wrapped data key; empty where nothing is sealed.
+    envelope: bytes = b""
 
     def under(self, sid: str, session_id: str, drawn: int) -> Record:
-        """The session of a session id, to which the caller knows it to be bound."""
+        """The session of a session id, to which the caller knows it to be bound.
+
+        Raises :exc:`~wsgi_redis_session.errors.Undecodable` where it is sealed.
+        """
+        if self.envelope:
+            raise Undecodable("the session is sealed, and encrypt is not set")
         return Record(
             sid,
             session_id,

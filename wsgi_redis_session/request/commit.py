@@ -51,7 +51,7 @@ class Commit:
         self._parts = parts
         self._draft = draft
         version = self._version = Version(draft, parts.config)
-        changes = version.changes
+        changes, sealed = version.changes, draft.base.sealed
         self._wish = Wish(
             ends=draft.ended is not None,
             user=parts.user_key.change(draft, draft.base.packed, changes.packed),
@@ -61,6 +61,12 @@ class Commit:
             may_be_login=parts.user_key.name is None and draft.may_be_login,
             rotates=may_rotate and exchange.is_rotation_due,
             adopts=exchange.predecessor is not None and draft.state is State.LIVE,
+            reseals=(
+                sealed is not None
+                and sealed.is_stale
+                and exchange.is_cookie_due
+                and draft.must_save is None
+            ),
             is_late=is_late,
         )
         self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
@@ -99,8 +105,10 @@ class Commit:
         wish = self._wish
         if wish.ends or wish.renews or wish.user is not UserChange.NONE:
             return False
-        is_only_rotating = wish.rotates and not (wish.saves or wish.adopts)
-        return is_only_rotating or self._parts.config.on_unavailable == "anonymous"
+        is_only_passing = (wish.rotates or wish.reseals) and not (
+            wish.saves or wish.adopts
+        )
+        return is_only_passing or self._parts.config.on_unavailable == "anonymous"
 
     def _take(self, step: Step) -> Outcome | None:
         """Take a step; ``None`` where the next one is to be asked for."""
@@ -179,7 +187,8 @@ class Commit:
         if not record.packed:
             return Outcome(exchange.clear_cookie())
         if exchange.is_cookie_due or result.revived or is_of_another_kind:
-            return Outcome(exchange.write_cookie(record))
+            is_renewal = not self._wish.saves
+            return Outcome(exchange.write_cookie(record), renewal=is_renewal)
         return UNCHANGED
 
     def _create(self, record: Record) -> Outcome:
@@ -201,6 +210,9 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
+        if is_closing and record.sealed is not None:
+            # Whoever has the old session id has its data key as well.
+            record = record._replace(sealed=None)
         successor = self._begin_successor()
         new, seen = successor.store(record, expiry), self._version.seen
         if is_closing:

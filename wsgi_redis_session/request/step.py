@@ -44,6 +44,8 @@ class Wish(t.NamedTuple):
     rotates: bool = False
     #: It is another library's, and is to become one of ours.
     adopts: bool = False
+    #: It is not sealed, or its data key is wrapped with an earlier secret.
+    reseals: bool = False
     #: The headers have left, so that no cookie can be set.
     is_late: bool = False
 
@@ -60,7 +62,9 @@ class Wish(t.NamedTuple):
     @property
     def is_void(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.saves or self.closes or self.rotates or self.adopts)
+        return not (
+            self.saves or self.closes or self.rotates or self.adopts or self.reseals
+        )
 
 
 class Sight(t.NamedTuple):
@@ -129,7 +133,7 @@ def _step_with_live(wish: Wish) -> Step:
         return Step.RENEW
     if wish.adopts or (wish.rotates and not wish.is_late):
         return Step.MOVE
-    return Step.SAVE if wish.saves else Step.KEEP
+    return Step.SAVE if wish.saves or wish.reseals else Step.KEEP
 
 
 def _step_with_lost(wish: Wish, sight: Sight) -> Step:

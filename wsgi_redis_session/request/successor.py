@@ -36,11 +36,12 @@ class Successor:
             ttl = min(EMPTY_TTL, expiry.transient)
         if before is not None:
             record = record.under(before.sid, before.drawn)
-            store.replace(self._deadline, record, ttl)
-        while before is None and not store.create(self._deadline, record, ttl):
+            self.record = store.replace(self._deadline, record, ttl)
+            return self.record
+        while (stored := store.create(self._deadline, record, ttl)) is None:
             record = record.renamed(record.drawn)
-        self.record = record
-        return record
+        self.record = stored
+        return stored
 
     def succeed(
         self, seen: Record, user: UserChange, predecessor: Predecessor | None

@@ -6,7 +6,7 @@ A session is
 offset bytes
 ====== ===== ========================================================================
 0      1     format, 1
-1      1     flags: 1 = permanent
+1      1     flags: 1 = permanent, 2 = sealed
 2      32    the revisions of the last four writers, the last one first, each drawn at
              random; zeros where there were fewer
 34     8     binding: more of the same SHA-256, so that a value under a wrong key, or
@@ -14,6 +14,22 @@ offset bytes
 42     8     when it began: milliseconds since the epoch, big-endian
 50     8     device: drawn at random, the same under each session id
 58           a MessagePack map from name (str) to packed value (bin)
+====== ===== ========================================================================
+
+One that is sealed (the option ``encrypt``) has its data key before the map, and the map
+has hidden names and sealed values
+
+====== ===== ========================================================================
+offset bytes
+====== ===== ========================================================================
+58     8     key id: drawn at random with the data key
+66     12    nonce
+78     48    the data key, wrapped with AES-256-GCM under HKDF-SHA256 of the secret and
+             the session id; bound to what stands at 42 to 66
+126          the map: from the first 96 bits of a name's HMAC-SHA256 under the data key
+             (as base64url) to 0xc1, ``s``, a nonce of 12 bytes, and the AES-256-GCM of
+             the length of the name in 4 bytes, the name, and the packed value; bound to
+             the hidden name and to what stands at 42 to 50
 ====== ===== ========================================================================
 
 A session that got a new session id, or ended, leaves a tombstone
@@ -47,6 +63,8 @@ from ..model.record import Tombstone
 _HEADER = struct.Struct(">BB32s8sQ8s")
 _FORMAT = 1
 _PERMANENT = 1
+_SEALED = 2
+_ENVELOPE_BYTES = 68
 _SESSION = b"\1"
 _TOMBSTONE = b"\0"
 _RENEWED = b"\0c"
@@ -62,15 +80,22 @@ _WRAPPED_SID_BYTES = 32
 
 def write(record: Record) -> bytes:
     """The value of a session."""
+    flags = _PERMANENT if record.permanent else 0
+    sealed = record.sealed
+    if sealed is not None:
+        flags |= _SEALED
     header = _HEADER.pack(
         _FORMAT,
-        _PERMANENT if record.permanent else 0,
+        flags,
         record.revisions,
         record.binding,
         record.created,
         record.device,
     )
-    return header + ormsgpack.packb(record.packed)
+    if sealed is None:
+        return header + ormsgpack.packb(record.packed)
+    hidden = {name: value for _, name, value in sealed.entries.values()}
+    return header + sealed.envelope + ormsgpack.packb(hidden)
 
 
 def parse(value: bytes) -> Stored | Tombstone:
@@ -83,14 +108,18 @@ def parse(value: bytes) -> Stored | Tombstone:
     if len(value) <= _HEADER.size or value[0] != _FORMAT:
         raise Undecodable("the value has no header of ours")
     _, flags, revisions, binding, created, device = _HEADER.unpack_from(value)
+    start = _HEADER.size
+    if flags & _SEALED:
+        start += _ENVELOPE_BYTES
     try:
-        packed = ormsgpack.unpackb(value[_HEADER.size :])
+        packed = ormsgpack.unpackb(value[start:])
     except ValueError as error:
         raise Undecodable("the value is no MessagePack map") from error
     if type(packed) is not dict or not set(map(type, packed.values())) <= {bytes}:
         raise Undecodable("the value is no map of packed values")
     is_permanent = bool(flags & _PERMANENT)
-    return Stored(is_permanent, revisions, binding, created, device, packed)
+    envelope = value[_HEADER.size : start]
+    return Stored(is_permanent, revisions, binding, created, device, packed, envelope)
 
 
 def read(value: bytes) -> Stored:
@@ -146,11 +175,3 @@ def read_tombstone(value: bytes) -> Tombstone:
     if rest or state is State.MOVED:
         raise Undecodable("the tombstone has a wrong length")
     return Tombstone(state, follower)
-
-
-def tombstone_or_gone(value: bytes) -> Tombstone:
-    """The same; of what cannot be read, nothing is known but that it is gone."""
-    try:
-        return read_tombstone(value)
-    except Undecodable:
-        return Tombstone(State.GONE)

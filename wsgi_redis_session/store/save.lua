@@ -16,7 +16,8 @@
 -- Returns the revision of our value, so that no other reply is taken for this one, and
 --   S         saved as it is
 --   M0 value  merged, and what is stored now; M1 where the session had been empty
---   C value   others have changed one of the names; what is stored
+--   C value   others have changed one of the names, or sealed it with another data
+--             key; what is stored
 --   U         asked again, and nobody can tell whether it was saved the first time
 --   B number  it would be too large, in bytes       N number  it would have more names
 --   T value   it moved or ended: its tombstone      G         it is gone
@@ -45,6 +46,12 @@ for at = 3, 27, 8 do
   if writer == ARGV[1] then knows_base = true end
 end
 
+-- Where the map of a value begins, and the id of the data key that it is sealed with.
+local function map_of(value)
+  if string.byte(value, 2) % 4 < 2 then return 59, '' end
+  return 127, string.sub(value, 59, 66)
+end
+
 -- A MessagePack string or binary: its text, and where the next one begins.
 local function text(value, at)
   local tag = string.byte(value, at)
@@ -62,11 +69,11 @@ end
 -- The map of a value: its names in their order, its entries as they are stored, and
 -- its packed values, both by name.
 local function entries(value)
-  local tag = string.byte(value, 59)
-  local count, at
-  if tag == 0xde then count, at = struct.unpack('>H', value, 60), 62
-  elseif tag == 0xdf then count, at = struct.unpack('>I4', value, 60), 64
-  else count, at = tag - 0x80, 60 end
+  local at = map_of(value)
+  local tag, count = string.byte(value, at), nil
+  if tag == 0xde then count, at = struct.unpack('>H', value, at + 1), at + 3
+  elseif tag == 0xdf then count, at = struct.unpack('>I4', value, at + 1), at + 5
+  else count, at = tag - 0x80, at + 1 end
   local names, raw, packed = {}, {}, {}
   for i = 1, count do
     local start, name = at, nil
@@ -83,6 +90,9 @@ local _, our_raw = entries(ours)
 local touched = changed + removed
 local detects = #ARGV > 4 + touched
 if detects and is_again == 1 and not knows_base then return revision .. 'U' end
+local map, key_id = map_of(stored)
+local _, our_key_id = map_of(ours)
+if key_id ~= our_key_id then return revision .. 'C' .. stored end
 local is_ours = {}
 for i = 5, 4 + touched do
   local name = ARGV[i]
@@ -110,7 +120,7 @@ elseif #merged < 65536 then size = '\222' .. struct.pack('>H', #merged)
 else size = '\223' .. struct.pack('>I4', #merged) end
 local flags = string.sub(sets_kind == 1 and ours or stored, 2, 2)
 local value = '\1' .. flags .. revision .. string.sub(stored, 3, 26)
-  .. string.sub(stored, 35, 58) .. size .. table.concat(merged)
+  .. string.sub(stored, 35, map - 1) .. size .. table.concat(merged)
 if changed > 0 and max_bytes > 0 and #value > max_bytes then
   return revision .. 'B' .. #value
 end

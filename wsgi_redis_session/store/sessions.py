@@ -20,6 +20,7 @@ from ..model.changes import Changes
 from ..model.record import digests
 from ..model.record import Record
 from ..model.record import State
+from ..model.record import Stored
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
 from ..transport.transport import Transport
@@ -31,6 +32,9 @@ from .scripts import Merging
 from .scripts import RETIRE
 from .scripts import SAVE
 from .scripts import TOUCH
+
+if t.TYPE_CHECKING:
+    from ..model.seal import Seal
 
 #: How often a session is followed to its successor: more often than one is renewed
 #: while a tombstone lives.
@@ -57,7 +61,8 @@ class Saved(t.NamedTuple):
 
 
 class Conflict(t.NamedTuple):
-    """Others have changed the same names; nothing was written."""
+    """Others have changed the same names, or sealed the session with another data key;
+    nothing was written."""
 
     theirs: Record
 
@@ -78,11 +83,19 @@ class RedisStore:
     not answer, and may be repeated after a lost reply.
     """
 
-    def __init__(self, transport: Transport, key_prefix: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        key_prefix: str,
+        limits: Limits,
+        seal: Seal | None = None,
+    ) -> None:
         self.transport = transport
         self.key_prefix = key_prefix
         self._commands = Commands(transport)
         self._limits = limits
+        self._seal = seal
+        self._open = Stored.under if seal is None else seal.open
 
     def load(
         self, deadline: Deadline, sid: str, drawn: int, touch: Touch | None = None
@@ -105,8 +118,24 @@ class RedisStore:
             return _GONE
         found = layout.parse(value)
         if type(found) is Tombstone:
-            return found
-        return found.under(sid, session_id, drawn)
+            return self._opened(found, sid)
+        return self._open(found, sid, session_id, drawn)
+
+    def tombstone(self, value: bytes, sid: str) -> Tombstone:
+        """What a tombstone says that was found under a session id; of one that cannot
+        be read, nothing is known but that the session is gone."""
+        try:
+            return self._opened(layout.read_tombstone(value), sid)
+        except Undecodable:
+            return _GONE
+
+    def _opened(self, tombstone: Tombstone, sid: str) -> Tombstone:
+        """A tombstone with the values that it keeps as they were before sealing."""
+        frozen = tombstone.frozen
+        if frozen is None:
+            return tombstone
+        packed = dict(self._open(frozen, sid, "", 0).packed)
+        return tombstone._replace(frozen=frozen._replace(packed=packed))
 
     def follow(
         self, deadline: Deadline, sid: str, tombstone: Tombstone, now: int
@@ -117,22 +146,33 @@ class RedisStore:
         except Undecodable:
             return _GONE
 
-    def create(self, deadline: Deadline, record: Record, ttl: int) -> bool:
-        """Store a new session; false if the session id is taken."""
+    def create(self, deadline: Deadline, record: Record, ttl: int) -> Record | None:
+        """Store a new session; how it is stored, ``None`` if the session id is
+        taken."""
+        if self._seal is not None:
+            record = self._seal.close(record)
         key = self.key_prefix + record.id
         value = layout.write(record)
         if self._commands.write(deadline, "SET", key, value, "NX", "PX", digits(ttl)):
-            return True
+            return record
         # Taken, or it was us and the reply was lost.
         stored = self.load(deadline, record.sid, record.drawn)
-        return isinstance(stored, Record) and stored.revision == record.revision
+        is_ours = isinstance(stored, Record) and stored.revision == record.revision
+        return record if is_ours else None
 
-    def replace(self, deadline: Deadline, record: Record, ttl: int) -> None:
-        """Store a session whose session id nobody else knows yet."""
+    def replace(self, deadline: Deadline, record: Record, ttl: int) -> Record:
+        """Store a session whose session id nobody else knows yet; how it is stored."""
+        if self._seal is not None:
+            record = self._seal.close(record)
         key = self.key_prefix + record.id
         self._commands.write(
             deadline, "SET", key, layout.write(record), "PX", digits(ttl)
         )
+        return record
+
+    def frozen(self, record: Record) -> bytes:
+        """What a tombstone keeps of a session that was none of ours."""
+        return layout.write(self._seal.close(record) if self._seal else record)
 
     def discard(self, deadline: Deadline, record: Record) -> None:
         """Remove a session whose session id nobody else knows."""
@@ -157,9 +197,13 @@ class RedisStore:
         Raises :exc:`~wsgi_redis_session.SessionUnavailable` also where a reply was lost
         and, with ``detect_conflicts``, nobody can tell any more whether it was saved.
         """
-        names = [name.encode() for name in (*changes.changed, *changes.removed)]
-        if detect_conflicts:
-            names += [base.packed.get(name, b"") for name in changes.names]
+        if self._seal is not None:
+            ours = self._seal.close(ours)
+            names = self._seal.words(changes.names, base, ours, detect_conflicts)
+        else:
+            names = [name.encode() for name in (*changes.changed, *changes.removed)]
+            if detect_conflicts:
+                names += [base.packed.get(name, b"") for name in changes.names]
         empty_ttl = min(EMPTY_TTL, expiry.transient)
         merging = Merging(
             transient_ttl=expiry.transient,
@@ -184,9 +228,9 @@ class RedisStore:
         if letter == b"S":
             return Saved(ours, revived=not base.packed)
         if letter == b"M":
-            return Saved(_read_stored(data[1:], ours), revived=data[:1] == b"1")
+            return Saved(self._read(data[1:], ours), revived=data[:1] == b"1")
         if letter == b"C":
-            return Conflict(_read_stored(data, ours))
+            return Conflict(self._read(data, ours))
         if letter == b"B":
             return TooLarge(int(data), "bytes", self._limits.max_bytes)
         if letter == b"N":
@@ -196,7 +240,7 @@ class RedisStore:
                 "a reply of Redis was lost, and so many others have saved since that "
                 "nobody can tell whether this session was saved"
             )
-        return layout.tombstone_or_gone(data) if letter == b"T" else _GONE
+        return self.tombstone(data, ours.sid) if letter == b"T" else _GONE
 
     def retire(
         self,
@@ -230,8 +274,8 @@ class RedisStore:
         if letter == b"S":
             return None
         if letter == b"C":
-            return _read_stored(data, old)
-        return layout.tombstone_or_gone(data) if letter == b"T" else _GONE
+            return self._read(data, old)
+        return self.tombstone(data, old.sid) if letter == b"T" else _GONE
 
     def end(self, deadline: Deadline, session_id: str) -> bool:
         """End a session, by its digest, or what took its place; whether there was
@@ -273,10 +317,10 @@ class RedisStore:
         self._commands.read(deadline, "PTTL", f"{self.key_prefix}ping")
         return True
 
-
-def _read_stored(value: bytes, known: Record) -> Record:
-    """A value that a script has returned for a session that we know."""
-    try:
-        return layout.read(value).under(known.sid, known.id, known.drawn)
-    except Undecodable as error:
-        raise SessionUnavailable(f"what is stored cannot be read: {error}") from error
+    def _read(self, value: bytes, known: Record) -> Record:
+        """A value that a script has returned for a session that we know."""
+        try:
+            return self._open(layout.read(value), known.sid, known.id, known.drawn)
+        except Undecodable as error:
+            message = f"what is stored cannot be read: {error}"
+            raise SessionUnavailable(message) from error
