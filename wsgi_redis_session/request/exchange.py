@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 import typing as t
 
 from ..errors import HeadersAlreadySent
@@ -11,6 +12,7 @@ from ..http.cookie import Ticket
 from ..http.headers import Headers
 from ..http.headers import is_shared
 from ..http.headers import with_session
+from ..http.visitor import Visitor
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
@@ -52,6 +54,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_began",
         "_header",
         "_script_name",
         "draft",
@@ -77,6 +80,8 @@ class Exchange:
         self.environ = environ
         self._header: str = environ.get("HTTP_COOKIE", "")
         self._script_name: str = environ.get("SCRIPT_NAME", "")
+        if parts.directory is not None:
+            self._began = time.monotonic()
         self.stage = Stage.OPEN
         #: The session as the application sees it.
         self.session = parts.session_class(self)
@@ -136,10 +141,25 @@ class Exchange:
     def _find(self, deadline: Deadline) -> Found | None:
         loader = self.parts.loader
         found = loader.find(deadline, self.tickets)
+        if found and found.is_cookie_due and not self._is_noticed(deadline, found):
+            found = None
         if loader.adoption is None or (found and found.state is State.LIVE):
             return found
         values = self.parts.cookie.values(self._header)
         return loader.find_predecessor(deadline, values) or found
+
+    def _is_noticed(self, deadline: Deadline, found: Found) -> bool:
+        """Tell the index of users that a session was seen; false for one that ends
+        here, because all its user's were revoked and the index did not know it."""
+        directory, record = self.parts.directory, found.base
+        expiry = self.parts.lifetimes.expiry(record.created)
+        if directory is None or expiry is None:
+            return True
+        ttl = expiry.of(record.permanent)
+        if directory.notice(deadline, record, ttl, self):
+            return True
+        # Where it was renewed just now, that is in the index.
+        return not self.parts.store.bar(deadline, record.id)
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:
@@ -151,6 +171,20 @@ class Exchange:
     def _draft(self, base: Record, state: State) -> Draft:
         draft = self.draft = Draft(base, state, self.parts.serializer, self)
         return draft
+
+    @property
+    def age(self) -> float:
+        """How long ago the request began, in seconds."""
+        return time.monotonic() - self._began
+
+    @property
+    def visitor(self) -> Visitor:
+        """Who has sent it, as far as that may be kept."""
+        return Visitor.of(self.environ, self.parts.config)
+
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        return self.parts.lifetimes.now()
 
     def fresh(self) -> Record:
         """A new session."""

@@ -10,6 +10,7 @@ from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
+from .directory import Request
 from .loading import Parts
 from .loading import Predecessor
 from .step import UserChange
@@ -22,24 +23,49 @@ class Successor:
     with :meth:`discard`.
     """
 
-    def __init__(self, parts: Parts, deadline: Deadline) -> None:
+    def __init__(self, parts: Parts, deadline: Deadline, request: Request) -> None:
         self._parts = parts
         self._deadline = deadline
+        self._request = request
+        #: The sessions that are too many once this one has taken its place.
+        self.surplus: list[str] = []
         #: What is stored; ``None`` where nothing is, or everybody may know it.
         self.record: Record | None = None
 
-    def store(self, record: Record, expiry: Expiry) -> Record:
-        """Store a new session; anew, if there is one already."""
-        store, before = self._parts.store, self.record
+    def store(
+        self, record: Record, expiry: Expiry, continued: str = ""
+    ) -> Record | None:
+        """Store a new session; anew, if there is one already.
+
+        ``continued`` is the digest of the session that it continues for the same user.
+        ``None`` where all the user's sessions were revoked, so that there must be none.
+        """
+        parts, before = self._parts, self.record
         ttl = expiry.of(record.permanent)
         if not record.packed:
             ttl = min(EMPTY_TTL, expiry.transient)
         if before is not None:
             record = record.under(before.sid, before.drawn)
-            store.replace(self._deadline, record, ttl)
-        while before is None and not store.create(self._deadline, record, ttl):
+        directory = parts.directory
+        if directory is not None:
+            surplus = directory.enter(
+                self._deadline, record, ttl, self._request, continued
+            )
+            if surplus is None:
+                return None
+            self.surplus = surplus
+        if before is not None:
+            return self._kept(
+                parts.store.replace(self._deadline, before, record, expiry)
+            )
+        while not parts.store.create(self._deadline, record, ttl):
+            if directory is not None and directory.knows(record):
+                return None  # whoever has ended it has found it there
             record = record.renamed(record.drawn)
-        self.record = record
+        return self._kept(record)
+
+    def _kept(self, record: Record | None) -> Record | None:
+        self.record = record or self.record
         return record
 
     def succeed(
@@ -90,6 +116,8 @@ class Successor:
         """What is stored comes to nothing."""
         if self.record is not None:
             self._parts.store.discard(self._deadline, self.record)
+            if self._parts.directory is not None:
+                self._parts.directory.leave(self._deadline, self.record)
             self.record = None
 
     @property
