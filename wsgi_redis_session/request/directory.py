@@ -37,8 +37,8 @@ class Request(t.Protocol):
     """The request in which something becomes of a session."""
 
     @property
-    def age(self) -> float:
-        """How long ago it began, in seconds."""
+    def age(self) -> int:
+        """How long ago it began, in microseconds."""
 
     @property
     def visitor(self) -> Visitor:
@@ -83,7 +83,8 @@ class Directory:
         another one or, without ``before``, because its user logs in.
 
         Returns which sessions are too many now. ``None`` where this one must not be,
-        because all the user's were revoked since the request began.
+        because all the user's were revoked since the request began; it is for the
+        caller to let it :meth:`leave`, when nothing is stored.
         """
         user = self._user_key.user(record.packed)
         if user is None:
@@ -98,7 +99,6 @@ class Directory:
                 return entered.surplus
             if entered.revoked <= age:
                 break
-        self._index.leave(deadline, user, [record.id])
         return None
 
     def notice(

@@ -81,7 +81,7 @@ class Exchange:
         self._header: str = environ.get("HTTP_COOKIE", "")
         self._script_name: str = environ.get("SCRIPT_NAME", "")
         if parts.directory is not None:
-            self._began = time.monotonic()
+            self._began = time.monotonic_ns()
         self.stage = Stage.OPEN
         #: The session as the application sees it.
         self.session = parts.session_class(self)
@@ -173,9 +173,9 @@ class Exchange:
         return draft
 
     @property
-    def age(self) -> float:
-        """How long ago the request began, in seconds."""
-        return time.monotonic() - self._began
+    def age(self) -> int:
+        """How long ago the request began, in microseconds."""
+        return (time.monotonic_ns() - self._began) // 1000
 
     @property
     def visitor(self) -> Visitor:

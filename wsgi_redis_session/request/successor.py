@@ -52,6 +52,8 @@ class Successor:
                 self._deadline, record, ttl, self._request, continued
             )
             if surplus is None:
+                self.record = record
+                self.discard()
                 return None
             self.surplus = surplus
         if before is not None:

@@ -13,7 +13,13 @@ local key = KEYS[1]
 local time = redis.call('TIME')
 local now = struct.pack('>I8', time[1] * 1000000 + time[2])
 if ARGV[2] == '1' then
-  redis.call('HSET', key, 'mark', now .. ARGV[3])
+  -- What is kept now is not kept from what was revoked before.
+  local mark, before = redis.call('HGET', key, 'mark'), struct.pack('>I8', 0)
+  if mark then
+    local was_kept = ARGV[3] ~= '' and string.sub(mark, 17) == ARGV[3]
+    before = was_kept and string.sub(mark, 9, 16) or string.sub(mark, 1, 8)
+  end
+  redis.call('HSET', key, 'mark', now .. before .. ARGV[3])
   redis.call('PEXPIRE', key, math.max(redis.call('PTTL', key), tonumber(ARGV[4])))
 end
 local found, fields = {ARGV[1], 'L', now}, redis.call('HGETALL', key)

@@ -16,16 +16,19 @@ local ttl, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local device = string.sub(known, 1, 8)
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local mark = redis.call('HGET', key, 'mark')
-if mark and string.sub(mark, 9) == device then mark = false end
+local mark, revoked = redis.call('HGET', key, 'mark'), 0
+if mark then
+  local is_kept = string.sub(mark, 17) == device
+  revoked = struct.unpack('>I8', mark, is_kept and 9 or 1)
+end
 
 local entered, age = now, 0
 if before == '' then
-  if mark then age = math.max(1, now - struct.unpack('>I8', mark)) end
+  if revoked > 0 then age = math.max(1, now - revoked) end
 else
   local found = redis.call('HGET', key, before)
   if found then entered = struct.unpack('>I8', found)
-  elseif mark then return digest .. 'R' end
+  elseif revoked > 0 then return digest .. 'R' end
 end
 
 local devices, first = {}, {}

@@ -2,9 +2,9 @@
 
 A user's key is the ``key_prefix``, ``user:`` and a digest of the user; it lives twice
 as long as the last of the sessions. It is a hash. The field ``mark`` says when all the
-user's sessions were revoked, in microseconds by the server's clock (8 bytes), and of
-which device (8 bytes, or none) they were kept. Each other field is the digest of a
-session id and says
+user's sessions were revoked, in microseconds by the server's clock (8 bytes), when that
+was so of the device that was kept (8 bytes), and which that is (8 bytes, or none). Each
+other field is the digest of a session id and says
 
 ====== ===== ========================================================================
 offset bytes
@@ -81,9 +81,9 @@ class Entry(t.NamedTuple):
 class Entered(t.NamedTuple):
     """A session is in its user's index."""
 
-    #: How many seconds ago all the user's sessions were revoked; ``None`` where they
-    #: were not, or that is not for this session.
-    revoked: float | None
+    #: How many microseconds ago all the user's sessions were revoked; ``None`` where
+    #: they were not, or that is not for this session.
+    revoked: int | None
     #: The sessions that are too many now, by the digests of their session ids.
     surplus: list[str]
 
@@ -132,7 +132,7 @@ class UserIndex:
         (age,) = _NUMBER.unpack_from(data)
         surplus = data[_NUMBER.size :].decode("ascii")
         return Entered(
-            age / 1_000_000 if age else None,
+            age or None,
             [
                 surplus[at : at + _DIGEST_BYTES]
                 for at in range(0, len(surplus), _DIGEST_BYTES)
