@@ -86,7 +86,8 @@ class SessionManager:
         self.store = RedisStore(transport, config.key_prefix, limits)
         adoption = self._adoption(serializer, lifetimes, events)
         user_key = UserKey(config.user_key, serializer, self.confirmed_by)
-        self._parts = Parts(
+        #: What all requests share; for doors.
+        self.parts = Parts(
             config=config,
             cookie=self.cookie,
             directory=self._directory(user_key, lifetimes, events),
@@ -152,7 +153,7 @@ class SessionManager:
         It is lazy: neither is the cookie verified nor Redis asked until the application
         looks at the session.
         """
-        return Exchange(self._parts, environ)
+        return Exchange(self.parts, environ)
 
     def open(self, cookie_header: str, script_name: str = "") -> Session:
         """The session of the request with this ``Cookie`` header, where there is no
@@ -204,7 +205,11 @@ class SessionManager:
 
     def serving(self, session: object) -> Exchange | None:
         """The exchange of a session of our cookie whose request is still running."""
-        source = source_of(session) if isinstance(session, Session) else None
+        # Asking an abstract base class takes its time.
+        is_session = type(session) is self.session_class
+        if not (is_session or isinstance(session, Session)):
+            return None
+        source = source_of(t.cast(Session, session))
         if not isinstance(source, Exchange) or source.stage is Stage.OVER:
             return None
         is_ours = source.parts.config.cookie_name == self.config.cookie_name
@@ -221,7 +226,7 @@ class SessionManager:
         if not is_digest(session_id):
             raise ValueError("revoke() takes the id of a session, as session.id is")
         ended = self.store.end(self._deadline(), session_id)
-        self._parts.events.emit("destroyed", session_id, "revoked")
+        self.parts.events.emit("destroyed", session_id, "revoked")
         return ended
 
     def of_user(
@@ -284,7 +289,7 @@ class SessionManager:
         :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
         survey = Survey(
-            self.store.transport, self.config.key_prefix, self._parts.operation_timeout
+            self.store.transport, self.config.key_prefix, self.parts.operation_timeout
         )
         return survey.sessions()
 
@@ -293,7 +298,7 @@ class SessionManager:
         return sum(1 for _ in self.iterate())
 
     def _known_users(self) -> Directory:
-        directory = self._parts.directory
+        directory = self.parts.directory
         if directory is None:
             raise ConfigurationError(
                 "user_key=None cannot work here: it must be the name in a session that "
@@ -312,7 +317,7 @@ class SessionManager:
         return self.store.ping(self._deadline())
 
     def _deadline(self) -> Deadline:
-        return Deadline(self._parts.operation_timeout)
+        return Deadline(self.parts.operation_timeout)
 
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""

@@ -64,6 +64,7 @@ LINE = [
     "request.exchange",
     "request.body",
     "manager",
+    "response",
     "middleware",
 ]
 

@@ -101,15 +101,15 @@ class Directory:
                 break
         return None
 
-    def notice(
-        self, deadline: Deadline, record: Record, ttl: int, request: Request
-    ) -> bool:
-        """A session was seen that lasts for so many milliseconds from now on; false for
-        one that must not be, because all its user's were revoked."""
+    def notice(self, deadline: Deadline, record: Record, request: Request) -> bool:
+        """A session was seen, and begins to idle anew; false for one that must not be,
+        because all its user's were revoked."""
         user = self._user_key.user(record.packed)
-        return user is None or bool(
-            self._enter(deadline, user, record, ttl, request, record.id)
-        )
+        expiry = self._lifetimes.expiry(record.created)
+        if user is None or expiry is None:
+            return True
+        ttl = expiry.of(record.permanent)
+        return bool(self._enter(deadline, user, record, ttl, request, record.id))
 
     def knows(self, record: Record) -> bool:
         """Whether a session has a user, so that it is in the index."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..lifetimes import EMPTY_TTL
 from ..lifetimes import Expiry
 from ..lifetimes import MOVED_TTL
@@ -10,10 +12,11 @@ from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
-from .directory import Request
-from .loading import Parts
 from .loading import Predecessor
 from .step import UserChange
+
+if t.TYPE_CHECKING:
+    from .exchange import Exchange
 
 
 class Successor:
@@ -23,12 +26,12 @@ class Successor:
     with :meth:`discard`.
     """
 
-    def __init__(self, parts: Parts, deadline: Deadline, request: Request) -> None:
-        self._parts = parts
+    def __init__(self, exchange: Exchange, deadline: Deadline) -> None:
+        self._parts = exchange.parts
         self._deadline = deadline
-        self._request = request
-        #: The sessions that are too many once this one has taken its place.
-        self.surplus: list[str] = []
+        self._request = exchange
+        # The sessions that are too many once this one has taken its place.
+        self._surplus: list[str] = []
         #: What is stored; ``None`` where nothing is, or everybody may know it.
         self.record: Record | None = None
 
@@ -55,7 +58,7 @@ class Successor:
                 self.record = record
                 self.discard()
                 return None
-            self.surplus = surplus
+            self._surplus = surplus
         if before is not None:
             return self._kept(
                 parts.store.replace(self._deadline, before, record, expiry)
@@ -113,6 +116,15 @@ class Successor:
             expiry.of(new.permanent),
             freeze=False,
         )
+
+    def tidy(self, old: Record | None = None) -> None:
+        """The session has taken the old one's place: what is not there any more leaves
+        the index of users."""
+        directory = self._parts.directory
+        if directory is not None:
+            if old is not None:
+                directory.leave(self._deadline, old)
+            directory.end_surplus(self._deadline, self._stored, self._surplus)
 
     def discard(self) -> None:
         """What is stored comes to nothing."""
