@@ -34,7 +34,7 @@ BROWSERS = {
     "Edg": "Edge",
     "OPR": "Opera",
     "Firefox|FxiOS": "Firefox",
-    "Chrome|CriOS|Chromium": "Chrome",
+    "(?:Headless)?Chrome|CriOS|Chromium": "Chrome",
     "Safari": "Safari",
 }
 SYSTEMS = {
