@@ -157,6 +157,25 @@ def test_confirmed_login_is_fresh_again(client: FlaskClient) -> None:
     assert run(client, lambda: str(flask_login.login_fresh())).text == "True"
 
 
+def test_confirmed_login_renews_the_session_and_says_when(client: FlaskClient) -> None:
+    client.get("/login/7?remember")
+    client.delete_cookie("session")
+    assert who(client) == "7"
+    before = client.get_cookie("session").value
+    first = float(run(client, authenticated_at).text)
+    client.get("/confirm")
+    assert who(client, before) == "None"
+    assert who(client) == "7"
+    assert float(run(client, authenticated_at).text) > first
+    confirmed = client.get_cookie("session").value
+    client.get("/confirm")
+    assert client.get_cookie("session").value == confirmed
+
+
+def authenticated_at() -> str:
+    return str(flask.session.authenticated_at)
+
+
 def test_logout_forgets_a_remembered_user(client: FlaskClient) -> None:
     client.get("/login/7?remember")
     assert client.get_cookie("remember_token") is not None

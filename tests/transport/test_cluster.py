@@ -12,6 +12,7 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 from visitors import cookie_header
+from visitors import login
 from visitors import look
 from visitors import Request
 from visitors import store
@@ -132,3 +133,14 @@ def test_renewed_session_is_on_another_node(manager: SessionManager) -> None:
         logout.session.destroy()
         logout.commit()
         assert look(manager, renewed) == {}
+
+
+def test_users_on_a_cluster(manager: SessionManager) -> None:
+    assert manager.revoke_user("Grace") == 0
+    before = manager.count()
+    headers = [login(manager, user="Grace") for _ in range(12)]
+    assert len(manager.of_user("Grace")) == 12
+    assert manager.count() == before + 12
+    assert manager.revoke_user("Grace", keep=manager.open(headers[0])) == 11
+    assert [look(manager, header) for header in headers[1:]] == [{}] * 11
+    assert manager.count() == before + 1
