@@ -5,6 +5,7 @@ from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import HeadersAlreadySent
 from .errors import NotSerializable
+from .errors import PartlyRevoked
 from .errors import SessionClosed
 from .errors import SessionError
 from .errors import SessionTooLarge
@@ -13,6 +14,7 @@ from .events import SessionEvent
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
+from .model.info import SessionInfo
 from .model.session import Session
 
 __all__ = [
@@ -20,11 +22,13 @@ __all__ = [
     "ConfigurationError",
     "HeadersAlreadySent",
     "NotSerializable",
+    "PartlyRevoked",
     "Session",
     "SessionClosed",
     "SessionConfig",
     "SessionError",
     "SessionEvent",
+    "SessionInfo",
     "SessionManager",
     "SessionMiddleware",
     "SessionTooLarge",

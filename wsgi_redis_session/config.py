@@ -135,7 +135,22 @@ class SessionConfig:
         None,
         TEXT.or_none(),
         "The name that says who is logged in; when its value changes, so does the "
-        "session id.",
+        "session id. ``of_user`` and ``revoke_user`` need it.",
+    )
+    max_sessions_per_user: int | None = option(
+        None,
+        whole_number(1).or_none(),
+        "On how many devices a user is logged in at most: a login ends the oldest; "
+        "``None`` is no limit.",
+    )
+    keep_address: t.Literal["full", "network"] | None = option(
+        "full",
+        choice("full", "network", None),
+        'What is kept of a user\'s address: ``"network"`` is its first 24 bits, or 48 '
+        "with IPv6, ``None`` nothing.",
+    )
+    keep_user_agent: bool = option(
+        True, BOOLEAN, "Whether a user's browser is kept, as it calls itself."
     )
     serializer: Serializer | None = option(
         None,

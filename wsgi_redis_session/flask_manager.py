@@ -75,6 +75,7 @@ class FlaskManager(SessionManager):
     """A manager of such sessions."""
 
     session_class = FlaskSession
+    confirmed_by = "_fresh"  # as Flask-Login has it
 
 
 class Made(t.NamedTuple):

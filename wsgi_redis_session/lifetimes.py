@@ -95,6 +95,11 @@ class Lifetimes:
             return None
         return Expiry(min(self._transient, left), min(self._permanent, left))
 
+    @property
+    def longest_ttl(self) -> int:
+        """No session lives longer without being used."""
+        return max(self._transient, self._permanent)
+
     def touch(self) -> Touch:
         """How far a session is prolonged that is used now."""
         lifetime = _FOREVER if self._lifetime is None else self._lifetime

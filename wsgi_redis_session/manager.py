@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import os
+import re
 import typing as t
+from uuid import UUID
 
 from .config import SessionConfig
 from .environment import from_strings
@@ -14,6 +16,7 @@ from .errors import ConfigurationError
 from .events import EventLog
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
+from .model.info import SessionInfo
 from .model.outcome import Outcome
 from .model.record import is_digest
 from .model.serializer import MessagePackSerializer
@@ -22,13 +25,17 @@ from .model.session import Session
 from .model.session import source_of
 from .model.source import Stage
 from .options import named_by
+from .request.directory import Directory
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
 from .request.turns import Turns
+from .request.user import named
 from .request.user import UserKey
 from .store.sessions import Limits
 from .store.sessions import RedisStore
+from .store.survey import Survey
+from .store.users import UserIndex
 from .transport.connect import connect
 from .transport.deadline import Deadline
 from .transport.transport import Client
@@ -59,6 +66,10 @@ class SessionManager:
     #: What :meth:`open` returns.
     session_class: type[Session] = Session
 
+    #: The name in a session that a framework sets to ``True`` when its user has shown
+    #: once more who it is.
+    confirmed_by: str | None = None
+
     def __init__(
         self,
         redis: str | Client | Transport | None = None,
@@ -76,10 +87,12 @@ class SessionManager:
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits, self._seal())
         adoption = self._adoption(serializer, lifetimes, events)
+        user_key = UserKey(config.user_key, serializer, self.confirmed_by)
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
             cookie=self.cookie,
+            directory=self._directory(user_key, lifetimes, events),
             events=events,
             lifetimes=lifetimes,
             loader=Loader(
@@ -90,7 +103,7 @@ class SessionManager:
             session_class=self.session_class,
             store=self.store,
             turns=Turns(),
-            user_key=UserKey(config.user_key, serializer),
+            user_key=user_key,
         )
 
     @classmethod
@@ -142,6 +155,15 @@ class SessionManager:
         )
         prefix = config.migrate_prefix
         return Adoption(reader, serializer, self.store, lifetimes, events, prefix)
+
+    def _directory(
+        self, user_key: UserKey, lifetimes: Lifetimes, events: EventLog
+    ) -> Directory | None:
+        config, store = self.config, self.store
+        if config.user_key is None:
+            return None
+        index = UserIndex(store.transport, config.key_prefix)
+        return Directory(index, store, user_key, lifetimes, events, config)
 
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """What a door holds of the request with this WSGI environment.
@@ -225,6 +247,85 @@ class SessionManager:
         self.parts.events.emit("destroyed", session_id, "revoked")
         return ended
 
+    def of_user(
+        self, user: str | int | UUID, *, current: Session | None = None
+    ) -> list[SessionInfo]:
+        """Where a user is logged in: the sessions that are alive, the one first that
+        was seen last.
+
+        ``user`` is the value of ``user_key``, or its text: ``42`` and ``"42"`` are the
+        same. ``current`` is the session that is to be marked, that of the request, say.
+
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable`,
+        :exc:`~wsgi_redis_session.ConfigurationError` without ``user_key``, and
+        :exc:`ValueError` for what is no user.
+        """
+        directory = self._known_users()
+        session_id = "" if current is None else current.id
+        return directory.devices(self._deadline(), _name(user), session_id)
+
+    def revoke_user(
+        self,
+        user: str | int | UUID,
+        *,
+        device: str | None = None,
+        keep: Session | None = None,
+    ) -> int:
+        """End the sessions of a user: on one device, or all, but for the one to keep;
+        how many there were.
+
+        Without ``device`` nothing outlives it whose request began before: neither a
+        session nor a login under way, with the old password, say. ``keep`` is the
+        session of the request that calls this, which may give it a new session id as
+        well. Requests that are still running in the others lose their changes.
+
+        Raises :exc:`~wsgi_redis_session.PartlyRevoked` when Redis fails in the middle,
+        :exc:`~wsgi_redis_session.ConfigurationError` without ``user_key``, and
+        :exc:`ValueError` for what is no user or no device.
+        """
+        directory, name = self._known_users(), _name(user)
+        kept = b"" if keep is None else bytes.fromhex(keep.device)
+        only = None if device is None else _device(device)
+        return directory.revoke(self._deadline(), name, only, kept)
+
+    def is_alive(self, session: Session) -> bool:
+        """Whether a session is still there, under the session id that it had: one short
+        command, for connections that outlive their request (WebSocket, server-sent
+        events).
+
+        Where it is not, it has ended or got a new session id; let the browser connect
+        again, with the cookie that it has by then. Raises
+        :exc:`~wsgi_redis_session.SessionUnavailable`.
+        """
+        return self.store.kind(self._deadline(), session.id) is not None
+
+    def iterate(self) -> cabc.Iterator[SessionInfo]:
+        """All sessions that are stored, in no order; what is stored or ends meanwhile
+        may be missing, and one may come twice (``SCAN``).
+
+        It takes a short command for each, and never blocks the server. Raises
+        :exc:`~wsgi_redis_session.SessionUnavailable`.
+        """
+        survey = Survey(
+            self.store.transport, self.config.key_prefix, self.parts.operation_timeout
+        )
+        return survey.sessions()
+
+    def count(self) -> int:
+        """How many sessions :meth:`iterate` finds."""
+        return sum(1 for _ in self.iterate())
+
+    def _known_users(self) -> Directory:
+        directory = self.parts.directory
+        if directory is None:
+            raise ConfigurationError(
+                "user_key=None cannot work here: it must be the name in a session that "
+                'says who is logged in, "user_id" say, so that sessions can be found '
+                "by their user.",
+                "user_key",
+            )
+        return directory
+
     def ping(self) -> bool:
         """Ask Redis for a sign of life, for a readiness probe, say.
 
@@ -239,3 +340,16 @@ class SessionManager:
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""
         self.store.transport.drop()
+
+
+def _name(user: object) -> str:
+    name = named(user)
+    if name is None:
+        raise ValueError(f"a user is a str, an int or a UUID, not {user!r}")
+    return name
+
+
+def _device(text: str) -> bytes:
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise ValueError("a device is named as session.device and of_user() do")
+    return bytes.fromhex(text)

@@ -8,6 +8,7 @@ from flask import render_template
 from wsgi_redis_session.flask import Session
 
 from . import auth
+from . import devices
 from . import pages
 from .models import create_tables
 from .models import db
@@ -35,6 +36,7 @@ def create_app():
     db.init_app(app)
     auth.init_app(app)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(devices.bp)
 
     with app.app_context():
         create_tables()

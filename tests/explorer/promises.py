@@ -23,8 +23,8 @@ was given to the browser for them.
 of them once.
 
 *Commands.* A request that nobody disturbs asks Redis once to read and once more to
-write, at most four times to log in, twice to end its session, and three times to log
-out by removing the user.
+write, at most five times to log in, twice to end its session and four times to log out
+by removing the user, and once more to end the session of a user.
 
 *Cookies.* A response gives a cookie only with a new session id, with another kind, or
 when a touch is due.
@@ -281,12 +281,12 @@ _COMMANDS = {
     "add": 2,
     "permanent": 2,
     "write late": 2,
-    "login": 4,
-    "form": 4,
-    "remember": 4,
-    "enter": 4,
-    "destroy": 2,
-    "logout": 3,
+    "login": 5,
+    "form": 5,
+    "remember": 5,
+    "enter": 5,
+    "destroy": 3,
+    "logout": 4,
 }
 
 

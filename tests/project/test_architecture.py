@@ -116,10 +116,12 @@ def test_only_the_flask_door_knows_flask() -> None:
 
 
 def test_only_the_configuration_knows_the_time_of_day() -> None:
-    # All others ask its clock; the client and the server measure how long they wait.
+    # All others ask its clock; requests, the client and the server measure how long
+    # they take.
     assert modules_that_import("time") == {
         "config",
         "local_server",
+        "request.exchange",
         "transport.cluster",
         "transport.deadline",
         "transport.server",

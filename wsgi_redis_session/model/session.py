@@ -7,8 +7,11 @@ import copy
 import operator
 import typing as t
 
+from .csrf import masked
+from .csrf import matches
 from .draft import Draft
 from .source import Source
+from .values import OWN_NAMES
 
 
 class Session(cabc.MutableMapping[str, t.Any]):
@@ -63,6 +66,24 @@ class Session(cabc.MutableMapping[str, t.Any]):
         return self._look().base.created / 1000
 
     @property
+    def device(self) -> str:
+        """Drawn at random when the session began; it stays when the session id changes,
+        and :meth:`SessionManager.of_user
+        <wsgi_redis_session.SessionManager.of_user>` lists it."""
+        return self._look().base.device.hex()
+
+    @property
+    def authenticated_at(self) -> float | None:
+        """When the user last logged in, by the option ``user_key``, or confirmed who it
+        is, in seconds since the epoch; ``None`` where nobody has.
+
+        Compare it with the time before what is worth a second look: a change of the
+        password, say.
+        """
+        found = self._look().authenticated
+        return None if found is None else found / 1000
+
+    @property
     def permanent(self) -> bool:
         """Whether the session outlives the browser, for ``permanent_lifetime``."""
         return self._look().permanent
@@ -95,6 +116,26 @@ class Session(cabc.MutableMapping[str, t.Any]):
         """
         self._look().renew()
 
+    def confirm(self) -> None:
+        """The user has shown once more who it is: sets :attr:`authenticated_at`, and
+        does what :meth:`regenerate` does."""
+        self._look().confirm()
+
+    def csrf_token(self) -> str:
+        """A token for a form, different each time, that :meth:`check_csrf_token` knows.
+
+        It is good until the session id changes at a login, a logout,
+        :meth:`regenerate` or :meth:`confirm`; so answer a login with a redirect and not
+        with a form. A visitor who has no session gets one.
+        """
+        return masked(self._look().draw_csrf_secret())
+
+    def check_csrf_token(self, token: str | None) -> bool:
+        """Whether what a form has sent is a token of this session's, in constant
+        time."""
+        secret = self._look().csrf_secret
+        return secret is not None and matches(token, secret)
+
     def destroy(self) -> None:
         """End the session: its data go, and its cookie never works again.
 
@@ -113,6 +154,8 @@ class Session(cabc.MutableMapping[str, t.Any]):
             raise TypeError(
                 f"names in a session are strings, not {type(name).__qualname__}"
             )
+        if name in OWN_NAMES:
+            raise ValueError(f"{name!r} is a name that the library itself uses")
         draft.assign(name, value)
 
     def __delitem__(self, name: str) -> None:
@@ -135,9 +178,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def clear(self) -> None:
         """Remove every name. :meth:`destroy` is what ends the session for good."""
-        draft = self._look()
-        for name in draft.names():
-            draft.remove(name)
+        self._look().clear()
 
     def __reversed__(self) -> cabc.Iterator[str]:
         return reversed(list(self))

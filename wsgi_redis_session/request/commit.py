@@ -39,6 +39,9 @@ if t.TYPE_CHECKING:
 #: seconds.
 _LONGEST_PAUSE = 0.05
 
+#: Why a login or another request came to nothing.
+_REVOKED = "all the user's sessions were revoked"
+
 
 class Commit:
     """One commit of a session that was looked at."""
@@ -50,14 +53,14 @@ class Commit:
         self._exchange = exchange
         self._parts = parts
         self._draft = draft
-        version = self._version = Version(draft, parts.config)
-        changes, sealed = version.changes, draft.base.sealed
+        user, renews = self._compare()
+        version, sealed = self._version, draft.base.sealed
         self._wish = Wish(
             ends=draft.ended is not None,
-            user=parts.user_key.change(draft, draft.base.packed, changes.packed),
-            renews=draft.wants_new_sid,
+            user=user,
+            renews=renews,
             saves=version.is_changed,
-            is_empty=not changes.packed,
+            is_empty=not version.changes.packed,
             may_be_login=parts.user_key.name is None and draft.may_be_login,
             rotates=may_rotate and exchange.is_rotation_due,
             adopts=exchange.predecessor is not None and draft.state is State.LIVE,
@@ -77,6 +80,21 @@ class Commit:
         self._successor: Successor | None = None
         self._attempts = 0
         self._turn: Turn | None = None
+
+    def _compare(self) -> tuple[UserChange, bool]:
+        """Find out what has changed; what of that makes a new session id necessary."""
+        draft, user_key = self._draft, self._parts.user_key
+        version = self._version = Version(draft, self._parts.config)
+        before, changes = draft.base.packed, version.changes
+        user, confirms = user_key.change(draft, before, changes.packed), False
+        if user_key.confirmed_by in changes.changed:
+            confirms = user_key.is_confirmed(before, changes.packed)
+        renews = confirms or draft.wants_new_sid
+        if renews or user is not UserChange.NONE:
+            logs_in = user in (UserChange.LOGIN, UserChange.SWITCH)
+            now = self._parts.lifetimes.now() if logs_in or confirms else None
+            version.shut_out(user, now)
+        return user, renews
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -155,6 +173,8 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
+        if self._draft.sets_kind and not self._is_noticed():
+            return self._refused(version.seen)
         result = self._parts.store.save(
             self._deadline,
             version.seen,
@@ -199,7 +219,12 @@ class Commit:
         if expiry is None:
             return self._lose("its lifetime is over")
         successor = self._begin_successor()
-        return self._go_on_as(successor.store(record, expiry), "created")
+        new = successor.store(record, expiry)
+        if new is None:
+            return self._lose(_REVOKED)
+        outcome = self._go_on_as(new, "created")
+        successor.tidy()
+        return outcome
 
     def _renew(self, *, is_closing: bool) -> Outcome | None:
         """Store the session under a new session id, which nobody knows yet, then retire
@@ -213,8 +238,12 @@ class Commit:
         if is_closing and record.sealed is not None:
             # Whoever has the old session id has its data key as well.
             record = record._replace(sealed=None)
+        seen = self._version.seen
+        continued = "" if self._wish.logs_in else seen.id
         successor = self._begin_successor()
-        new, seen = successor.store(record, expiry), self._version.seen
+        new = successor.store(record, expiry, continued)
+        if new is None:
+            return self._refused(seen if continued else None)
         if is_closing:
             found = successor.succeed(seen, user, predecessor)
         else:
@@ -226,9 +255,36 @@ class Commit:
             self._meet(found)
             return None
         if predecessor is not None:
-            return self._go_on_as(new, "migrated")
-        was = f"was {seen.id}"
-        return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
+            outcome = self._go_on_as(new, "migrated")
+        else:
+            name: EventName = "regenerated" if is_closing else "rotated"
+            outcome = self._go_on_as(new, name, f"was {seen.id}")
+        successor.tidy(seen)
+        return outcome
+
+    def _is_noticed(self) -> bool:
+        """A session that lives longer from now on is in the index of users for as long;
+        false for one that must not be."""
+        directory = self._parts.directory
+        return directory is None or directory.notice(
+            self._deadline, self._version.whole(), self._exchange
+        )
+
+    def _refused(self, seen: Record | None) -> Outcome | None:
+        """All the user's sessions were revoked. So a login is none; and where it is a
+        session that goes on, it ends, if it has not got a new session id meanwhile."""
+        if seen is None:
+            return self._lose(_REVOKED)
+        predecessor, store = self._exchange.predecessor, self._parts.store
+        if predecessor is not None:
+            predecessor.end(self._deadline)
+            return self._lose(_REVOKED)
+        if not store.bar(self._deadline, seen.id):
+            found = store.load(self._deadline, seen.sid, seen.drawn)
+            if isinstance(found, Tombstone):
+                self._see(found)
+                return None
+        return self._lose(_REVOKED)
 
     def _follow(self) -> None:
         """Go on with the session under its new session id."""
@@ -267,9 +323,11 @@ class Commit:
         exchange.forget()
         if ended.stored:
             self._emit("destroyed", ended)
-        self._version = Version(draft, self._parts.config)
+            if self._parts.directory is not None:
+                self._parts.directory.leave(self._deadline, ended)
+        user, _ = self._compare()
         if self._version.changes.packed:
-            self._wish = Wish(saves=True, is_late=self._wish.is_late)
+            self._wish = Wish(user=user, saves=True, is_late=self._wish.is_late)
             self._sight = Sight(State.NEW)
             return None
         if not is_known or self._wish.is_late:
@@ -340,7 +398,7 @@ class Commit:
 
     def _begin_successor(self) -> Successor:
         if self._successor is None:
-            self._successor = Successor(self._parts, self._deadline)
+            self._successor = Successor(self._exchange, self._deadline)
         return self._successor
 
     def _discard(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 import typing as t
 
 from ..errors import HeadersAlreadySent
@@ -11,6 +12,7 @@ from ..http.cookie import Ticket
 from ..http.headers import Headers
 from ..http.headers import is_shared
 from ..http.headers import with_session
+from ..http.visitor import Visitor
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
@@ -51,6 +53,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_began",
         "_script_name",
         "draft",
         "ends_with_body",
@@ -75,6 +78,8 @@ class Exchange:
         self.parts = parts
         self.environ = environ
         self._script_name: str = environ.get("SCRIPT_NAME", "")
+        if parts.directory is not None:
+            self._began = time.monotonic_ns()
         self.stage = Stage.OPEN
         #: The session as the application sees it.
         self.session = parts.session_class(self)
@@ -114,6 +119,8 @@ class Exchange:
         loader, deadline = parts.loader, Deadline(parts.operation_timeout)
         try:
             found = loader.find(deadline, self.tickets)
+            if found is not None and found.is_cookie_due:
+                found = found if self._is_noticed(deadline, found.base) else None
             is_found = found is not None and found.state is State.LIVE
             if loader.adoption is not None and not is_found:
                 values = parts.cookie.values(header)
@@ -141,6 +148,15 @@ class Exchange:
         self.draft = Draft(found.base, found.state, parts.serializer, self)
         return self.draft
 
+    def _is_noticed(self, deadline: Deadline, record: Record) -> bool:
+        """Tell the index of users that a session was seen; false for one that ends
+        here, because all its user's were revoked and the index did not know it."""
+        directory = self.parts.directory
+        if directory is None or directory.notice(deadline, record, self):
+            return True
+        # Where it was renewed just now, that is in the index.
+        return not self.parts.store.bar(deadline, record.id)
+
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:
             return self._begin()
@@ -152,6 +168,20 @@ class Exchange:
         """Begin a new session."""
         self.draft = Draft(self.fresh(), State.NEW, self.parts.serializer, self)
         return self.draft
+
+    @property
+    def age(self) -> int:
+        """How long ago the request began, in microseconds."""
+        return (time.monotonic_ns() - self._began) // 1000
+
+    @property
+    def visitor(self) -> Visitor:
+        """Who has sent it, as far as that may be kept."""
+        return Visitor.of(self.environ, self.parts.config)
+
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        return self.parts.lifetimes.now()
 
     def fresh(self) -> Record:
         """A new session."""

@@ -20,6 +20,7 @@ from ..model.session import Session
 from ..store.sessions import MAX_LINKS
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
+from .directory import Directory
 from .turns import Turns
 from .user import UserKey
 
@@ -194,6 +195,8 @@ class Parts(t.NamedTuple):
 
     config: SessionConfig
     cookie: SessionCookie
+    #: ``None`` where nobody says who is logged in.
+    directory: Directory | None
     events: EventLog
     lifetimes: Lifetimes
     loader: Loader

@@ -15,8 +15,14 @@ from .step import UserChange
 class UserKey:
     """The session's name that says who is logged in, if there is one."""
 
-    def __init__(self, name: str | None, serializer: Serializer) -> None:
+    def __init__(
+        self, name: str | None, serializer: Serializer, confirmed_by: str | None
+    ) -> None:
         self.name = name
+        #: The name that becomes ``True`` when a user has confirmed who it is.
+        self.confirmed_by = confirmed_by
+        self._serializer = serializer
+        self._yes = serializer.dumps(True)
         #: ``None`` under that name is nobody, as if it were not there.
         self._nobody = serializer.dumps(None)
 
@@ -45,15 +51,43 @@ class UserKey:
         self._check(draft.value(self.name))
         return UserChange.LOGIN if old is None else UserChange.SWITCH
 
+    def user(self, packed: cabc.Mapping[str, bytes]) -> str | None:
+        """Who is logged in, as a text; ``None`` for nobody."""
+        found = None if self.name is None else self._user(packed)
+        if found is None:
+            return None
+        try:
+            user = self._serializer.loads(found)
+        except Exception:  # whatever a serializer makes of bytes that are damaged
+            return None
+        return named(user)
+
+    def is_confirmed(
+        self, before: cabc.Mapping[str, bytes], now: cabc.Mapping[str, bytes]
+    ) -> bool:
+        """Whether the user has shown once more who it is, as a framework says."""
+        name = self.confirmed_by
+        if name is None or self.names_nobody(now):
+            return False
+        return now.get(name) == self._yes and before.get(name) != self._yes
+
     def _user(self, packed: cabc.Mapping[str, bytes]) -> bytes | None:
         found = packed.get(t.cast(str, self.name))
         return None if found == self._nobody else found
 
     def _check(self, user: object) -> None:
-        if isinstance(user, bool) or not isinstance(user, (str, int, UUID)):
+        if named(user) is None:
             raise ConfigurationError(
                 f"user_key={self.name!r} cannot work: session[{self.name!r}] is a "
                 f"{type(user).__qualname__}, and who is logged in must be a str, an "
                 "int or a UUID. Store the user's id there, and what belongs to the "
                 "user under another name."
             )
+
+
+def named(user: object) -> str | None:
+    """The same user is meant by an identifier and by its text, which is all that a
+    command line has. ``None`` for what is no identifier."""
+    if isinstance(user, bool) or not isinstance(user, (str, int, UUID)):
+        return None
+    return str(user)

@@ -13,6 +13,8 @@ from ..model.draft import Draft
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import Stored
+from ..model.values import AUTHENTICATED
+from ..model.values import CSRF
 from .step import UserChange
 
 
@@ -38,6 +40,18 @@ class Version:
         if draft.must_save is not None:
             return draft.must_save
         return bool(changes.changed or changes.removed or draft.sets_kind)
+
+    def shut_out(self, user: UserChange, authenticated: int | None) -> None:
+        """The session is to get a new session id that shuts the old one out: what the
+        library itself keeps in it changes, too."""
+        packed = dict(self.own.packed)
+        if CSRF not in self._draft.assigned:
+            packed.pop(CSRF, None)
+        if authenticated is not None:
+            packed[AUTHENTICATED] = self._draft.dumps(AUTHENTICATED, authenticated)
+        elif user is UserChange.LOGOUT:
+            packed.pop(AUTHENTICATED, None)
+        self.own = self.changes = Changes.between(self._draft.base.packed, packed)
 
     def rebase(self, theirs: Record) -> None:
         """Bring the changes onto what others have stored meanwhile; where both have
@@ -83,7 +97,7 @@ class Version:
     def renewed(self, user: UserChange, now: int) -> Record:
         """The session as it goes on under a new session id."""
         if user is UserChange.SWITCH:
-            return self.assigned(now)
+            return self.assigned(now)._replace(device=self.seen.device)
         whole = self.whole()
         if user is UserChange.LOGOUT:
             # What the request had seen, and nothing that others save meanwhile.
@@ -93,7 +107,8 @@ class Version:
     def assigned(self, now: int) -> Record:
         """A session that begins with the names that the request has set, and no others,
         because the rest is not its user's."""
-        packed, names = self.changes.packed, self._draft.assigned
+        packed = self.changes.packed
+        names = self._draft.assigned | {AUTHENTICATED}
         kept = {name: packed[name] for name in packed if name in names}
         return self._anew(kept, now, created=now)
 

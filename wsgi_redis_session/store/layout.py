@@ -50,6 +50,7 @@ offset bytes
 from __future__ import annotations
 
 import struct
+import typing as t
 
 import ormsgpack
 
@@ -138,6 +139,26 @@ def is_bound(value: object, *, binding: bytes) -> bool:
     if value[:2] == _RENEWED:
         value = value[_SUCCESSOR.stop :]
     return value[:1] != _SESSION or value[_BINDING] == binding
+
+
+class Head(t.NamedTuple):
+    """What the first bytes of a session say."""
+
+    permanent: bool
+    created: int
+    device: bytes
+
+
+#: Where they end.
+HEAD = str(_HEADER.size - 1)
+
+
+def head(value: bytes) -> Head | None:
+    """What they say; ``None`` for what is no session."""
+    if len(value) < _HEADER.size or value[0] != _FORMAT:
+        return None
+    _, flags, _, _, created, device = _HEADER.unpack_from(value)
+    return Head(bool(flags & _PERMANENT), created, device)
 
 
 def is_tombstone(value: bytes) -> bool:

@@ -23,6 +23,8 @@ SAVE = Script("save")
 RETIRE = Script("retire")
 END = Script("end")
 TOUCH = Script("touch")
+ENTER = Script("enter")
+DEVICES = Script("devices")
 
 
 class Merging(t.NamedTuple):

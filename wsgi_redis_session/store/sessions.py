@@ -160,15 +160,14 @@ class RedisStore:
         is_ours = isinstance(stored, Record) and stored.revision == record.revision
         return record if is_ours else None
 
-    def replace(self, deadline: Deadline, record: Record, ttl: int) -> Record:
-        """Store a session whose session id nobody else knows yet; how it is stored."""
-        if self._seal is not None:
-            record = self._seal.close(record)
-        key = self.key_prefix + record.id
-        self._commands.write(
-            deadline, "SET", key, layout.write(record), "PX", digits(ttl)
-        )
-        return record
+    def replace(
+        self, deadline: Deadline, before: Record, record: Record, expiry: Expiry
+    ) -> Record | None:
+        """Store a session anew whose session id nobody else knows yet; how it is
+        stored, ``None`` if it has ended."""
+        changes = Changes(record.packed, [], [])
+        result = self.save(deadline, before, record, changes, expiry, sets_kind=True)
+        return result.record if isinstance(result, Saved) else None
 
     def frozen(self, record: Record) -> bytes:
         """What a tombstone keeps of a session that was none of ours."""
@@ -291,6 +290,22 @@ class RedisStore:
                 return letter == b"E"
             session_id = layout.successor(data)
         return False
+
+    def bar(self, deadline: Deadline, session_id: str) -> bool:
+        """End a session, by its digest, and whatever is about to be stored there; not
+        what took its place. Whether there was one."""
+        echo = session_id.encode("ascii")
+        args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), b"1")
+        key = self.key_prefix + session_id
+        return self._commands.change(deadline, END, key, echo, args)[0] == b"E"
+
+    def kind(self, deadline: Deadline, session_id: str) -> bool | None:
+        """Whether the session under this digest is permanent; ``None`` where there is
+        none."""
+        key = self.key_prefix + session_id
+        value = self._commands.read(deadline, "GETRANGE", key, "0", layout.HEAD)
+        head = layout.head(value)
+        return None if head is None else head.permanent
 
     def goes_on(self, deadline: Deadline, session_id: str) -> bool:
         """Whether there is a session under this digest, or one that took its place."""

@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from ..errors import SessionUnavailable
 from ..errors import Undecodable
+from ..model.info import SessionInfo
 from ..model.record import Stored
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
@@ -79,12 +80,27 @@ class Survey:
 
     def entries(self) -> cabc.Iterator[Entry]:
         """What is stored of all sessions, in no order, each perhaps more than once."""
-        pattern = f"{_escaped(self._prefix)}*"
+        pattern = sessions_pattern(self._prefix)
         for keys in self._transport.scan(pattern, Deadline(self._seconds)):
             for key in keys:
                 entry = self._entry(key.decode("utf-8", "replace"))
                 if entry is not None:
                     yield entry
+
+    def sessions(self) -> cabc.Iterator[SessionInfo]:
+        """All sessions, in no order, each perhaps more than once."""
+        pattern = sessions_pattern(self._prefix)
+        for keys in self._transport.scan(pattern, Deadline(self._seconds)):
+            for key in keys:
+                name = key.decode("utf-8", "replace")
+                head = layout.head(self._ask("GETRANGE", name, "0", layout.HEAD))
+                if head is not None:
+                    yield SessionInfo(
+                        id=name.removeprefix(self._prefix),
+                        device=head.device.hex(),
+                        created=head.created / 1000,
+                        permanent=head.permanent,
+                    )
 
     def _entry(self, key: str) -> Entry | None:
         is_string = self._ask("TYPE", key) in (b"string", "string")
@@ -97,6 +113,12 @@ class Survey:
             return self._transport.send(Question(Deadline(self._seconds), command))
         except ResponseError as error:
             raise SessionUnavailable(f"Redis refuses a command: {error}") from error
+
+
+def sessions_pattern(key_prefix: str) -> str:
+    """A pattern that the keys of sessions match: the digest of a session id is so
+    long."""
+    return _escaped(key_prefix) + "?" * 24
 
 
 def _escaped(text: str) -> str:

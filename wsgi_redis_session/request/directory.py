@@ -1,0 +1,234 @@
+"""Who has which sessions: requests keep the index of users right, sites ask it."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import typing as t
+
+from ..config import SessionConfig
+from ..errors import PartlyRevoked
+from ..errors import SessionUnavailable
+from ..events import EventLog
+from ..http.visitor import Visitor
+from ..lifetimes import Lifetimes
+from ..lifetimes import RENEWED_TTL
+from ..model.info import SessionInfo
+from ..model.record import Record
+from ..store.sessions import RedisStore
+from ..store.users import Entered
+from ..store.users import Entry
+from ..store.users import Known
+from ..store.users import User
+from ..store.users import UserIndex
+from ..transport.deadline import Deadline
+from .user import UserKey
+
+#: Where a reply took so long that nobody can tell whether a request began before its
+#: user's sessions were revoked, it is asked for so often.
+_ATTEMPTS = 3
+
+#: How often the sessions of a user are looked through: each time, all are ended that
+#: are found, and what is found again has been renewed meanwhile.
+_PASSES = 64
+
+
+class Request(t.Protocol):
+    """The request in which something becomes of a session."""
+
+    @property
+    def age(self) -> int:
+        """How long ago it began, in microseconds."""
+
+    @property
+    def visitor(self) -> Visitor:
+        """Who has sent it."""
+
+
+class Directory:
+    """Keeps the index of users right, and answers from it.
+
+    Every method raises :exc:`~wsgi_redis_session.SessionUnavailable` where Redis did
+    not answer, unless it says otherwise.
+    """
+
+    def __init__(
+        self,
+        index: UserIndex,
+        store: RedisStore,
+        user_key: UserKey,
+        lifetimes: Lifetimes,
+        events: EventLog,
+        config: SessionConfig,
+    ) -> None:
+        self.config = config
+        self._index = index
+        self._store = store
+        self._user_key = user_key
+        self._lifetimes = lifetimes
+        self._events = events
+        self._limit = config.max_sessions_per_user or 0
+
+    # What requests do.
+
+    def enter(
+        self,
+        deadline: Deadline,
+        record: Record,
+        ttl: int,
+        request: Request,
+        before: str = "",
+    ) -> list[str] | None:
+        """A session is about to be stored for so many milliseconds, in the place of
+        another one or, without ``before``, because its user logs in.
+
+        Returns which sessions are too many now. ``None`` where this one must not be,
+        because all the user's were revoked since the request began; it is for the
+        caller to let it :meth:`leave`, when nothing is stored.
+        """
+        user = self._user_key.user(record.packed)
+        if user is None:
+            return []
+        for _ in range(_ATTEMPTS):
+            age = request.age
+            entered = self._enter(deadline, user, record, ttl, request, before)
+            if entered is None:
+                return None
+            # Redis took the command in at some time while this request waited for it.
+            if entered.revoked is None or entered.revoked > request.age:
+                return entered.surplus
+            if entered.revoked <= age:
+                break
+        return None
+
+    def notice(self, deadline: Deadline, record: Record, request: Request) -> bool:
+        """A session was seen, and begins to idle anew; false for one that must not be,
+        because all its user's were revoked."""
+        user = self._user_key.user(record.packed)
+        expiry = self._lifetimes.expiry(record.created)
+        if user is None or expiry is None:
+            return True
+        ttl = expiry.of(record.permanent)
+        return bool(self._enter(deadline, user, record, ttl, request, record.id))
+
+    def knows(self, record: Record) -> bool:
+        """Whether a session has a user, so that it is in the index."""
+        return self._user_key.user(record.packed) is not None
+
+    def _enter(
+        self,
+        deadline: Deadline,
+        user: User,
+        record: Record,
+        ttl: int,
+        request: Request,
+        before: str,
+    ) -> Entered | None:
+        known = Known(
+            record.device,
+            record.created,
+            self._lifetimes.now(),
+            record.permanent,
+            *request.visitor,
+        )
+        limit = 0 if before else self._limit
+        return self._index.enter(
+            deadline, user, record.id, known, ttl, before=before, limit=limit
+        )
+
+    def leave(
+        self, deadline: Deadline, record: Record, session_ids: cabc.Iterable[str] = ()
+    ) -> None:
+        """A session of the user of ``record`` has ended, it or those that are named.
+
+        What stays in the index does no harm, so this raises nothing.
+        """
+        user = self._user_key.user(record.packed)
+        if user is not None:
+            with contextlib.suppress(SessionUnavailable):
+                self._index.leave(deadline, user, [*session_ids] or [record.id])
+
+    def end_surplus(
+        self, deadline: Deadline, record: Record, session_ids: list[str]
+    ) -> None:
+        """End what is too many since the user of ``record`` logged in.
+
+        What it does not get to, the next login does, so this raises nothing.
+        """
+        with contextlib.suppress(SessionUnavailable):
+            for session_id in session_ids:
+                self._end(deadline, session_id, "the oldest of too many")
+        if session_ids:
+            self.leave(deadline, record, session_ids)
+
+    # What sites ask.
+
+    def devices(
+        self, deadline: Deadline, user: User, current: str = ""
+    ) -> list[SessionInfo]:
+        """The sessions of a user, the one first that was seen last."""
+        found, ended = [], []
+        for entry in self._index.entries(deadline, user):
+            kind = self._store.kind(deadline.renewed(), entry.id)
+            if kind is not None:
+                found.append(_info(entry, permanent=kind, current=current))
+            elif entry.age > RENEWED_TTL:  # else it may be about to be stored
+                ended.append(entry.id)
+        if ended:
+            self._index.leave(deadline.renewed(), user, ended)
+        return sorted(found, key=lambda info: info.last_seen or 0, reverse=True)
+
+    def revoke(
+        self, deadline: Deadline, user: User, device: bytes | None, kept: bytes
+    ) -> int:
+        """End the sessions of a user, on one device or on all but one; how many there
+        were.
+
+        Raises :exc:`~wsgi_redis_session.PartlyRevoked`.
+        """
+        ended: list[str] = []
+        left: list[str] = []
+        try:
+            limit = None
+            if device is None:
+                ttl = self._lifetimes.longest_ttl
+                limit = self._index.mark(deadline.renewed(), user, kept, ttl)
+            for _ in range(_PASSES):
+                left = [
+                    entry.id
+                    for entry in self._index.entries(deadline.renewed(), user)
+                    if entry.known.device == (device or entry.known.device)
+                    if entry.known.device != kept
+                    if limit is None or entry.entered <= limit
+                ]
+                if not left:
+                    return len(ended)
+                done = left.copy()
+                while left:
+                    if self._end(deadline.renewed(), left[0], "revoked"):
+                        ended.append(left[0])
+                    del left[0]
+                self._index.leave(deadline.renewed(), user, done)
+            raise SessionUnavailable("the user's sessions are renewed all the time")
+        except SessionUnavailable as error:
+            raise PartlyRevoked(str(error), ended, left) from error
+
+    def _end(self, deadline: Deadline, session_id: str, detail: str) -> bool:
+        ended = self._store.bar(deadline, session_id)
+        if ended:
+            self._events.emit("destroyed", session_id, detail)
+        return ended
+
+
+def _info(entry: Entry, *, permanent: bool, current: str) -> SessionInfo:
+    known = entry.known
+    return SessionInfo(
+        device=known.device.hex(),
+        id=entry.id,
+        created=known.created / 1000,
+        permanent=permanent,
+        last_seen=known.seen / 1000,
+        address=known.address,
+        user_agent=known.user_agent,
+        current=entry.id == current,
+    )
