@@ -11,6 +11,7 @@ from .config import from_strings
 from .config import SessionConfig
 from .config import VARIABLES
 from .events import EventLog
+from .events import logger
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
 from .model.draft import Stage
@@ -21,6 +22,7 @@ from .model.serializer import Serializer
 from .model.session import Session
 from .model.session import source_of
 from .options import named_by
+from .options import near_misses
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
@@ -97,10 +99,12 @@ class SessionManager:
         option as ``SESSION_<OPTION>``.
 
         Durations are seconds, ``none`` is ``None``, functions are written
-        ``package.module:name``. ``options`` take precedence. Raises
+        ``package.module:name``. ``options`` take precedence. A variable that looks like
+        a misspelt one of these is logged. Raises
         :exc:`~wsgi_redis_session.ConfigurationError`, naming the variable.
         """
         environ = os.environ if environ is None else environ
+        _warn_of_near_misses(environ)
         keys = {name: VARIABLES[name] for name in VARIABLES if name not in options}
         texts = {name: environ[key] for name, key in keys.items() if key in environ}
         with named_by(keys):
@@ -215,3 +219,16 @@ class SessionManager:
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""
         self.store.transport.drop()
+
+
+def _warn_of_near_misses(environ: cabc.Mapping[str, str]) -> None:
+    """The environment is not ours alone, so this is no error."""
+    known = set(VARIABLES.values())
+    for key in environ:
+        if meant := near_misses(key, known):
+            logger.warning(
+                "The environment variable %s means nothing to the sessions; did you "
+                "mean %s?",
+                key,
+                " or ".join(meant),
+            )

@@ -639,6 +639,59 @@ def test_factory_serves_pyramid_s_dummy_request(manager: SessionManager) -> None
     assert session.pop_flash() == ["one"]
 
 
+def test_dummy_request_saves_its_session_and_finds_it_by_its_cookies(
+    manager: SessionManager,
+) -> None:
+    factory, request = SessionFactory(manager), DummyRequest()
+    factory(request)["user"] = "ada"
+    response = Response()
+    request._process_response_callbacks(response)
+    name, _, value = response.headers["Set-Cookie"].partition(";")[0].partition("=")
+    assert factory(DummyRequest(cookies={name: value})).copy() == {"user": "ada"}
+
+
+def test_set_on_exception_says_whether_a_view_that_raises_is_saved(
+    settings: dict[str, t.Any],
+) -> None:
+    def redirect(request: t.Any) -> None:
+        request.session["half"] = "done"
+        raise HTTPFound("/")
+
+    found: list[t.Any] = []
+    kept = included(settings)
+    assert visit(kept, redirect).headers["Set-Cookie"]
+    for no in ("false", False):
+        client = included(settings | {"session.set_on_exception": no})
+        assert "Set-Cookie" not in visit(client, redirect).headers
+        visit(client, lambda request: request.session.update(user="ada"))
+        visit(client, redirect)
+        visit(client, lambda request: found.append(request.session.copy()))
+    assert found == [{"user": "ada"}] * 2
+
+
+def test_set_on_exception_counts_inside_the_middleware_too(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    def redirect(request: t.Any) -> None:
+        request.session["half"] = "done"
+        raise HTTPFound("/")
+
+    factory = SessionFactory(manager, set_on_exception=False)
+    with Configurator(session_factory=factory) as config:
+        config.add_view(run)
+        client = Client(SessionMiddleware(config.make_wsgi_app(), manager))
+    assert visit(client, redirect).status_code == 302
+    assert db.dbsize() == 0
+
+
+@pytest.mark.parametrize("value", ["perhaps", "", 2, None])
+def test_set_on_exception_that_is_neither_true_nor_false_is_refused(
+    settings: dict[str, t.Any], value: t.Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"set_on_exception=.* cannot work"):
+        included(settings | {"session.set_on_exception": value})
+
+
 # config.include().
 
 

@@ -49,7 +49,7 @@ class Commands:
         try:
             return self.transport.send(question)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
 
     def run(
         self,
@@ -63,7 +63,7 @@ class Commands:
         try:
             return self._run(deadline, script, key, args, is_ours)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
 
     def change(
         self,
@@ -88,7 +88,7 @@ class Commands:
         try:
             reply = self._run(deadline, script, key, args, is_ours, again or args)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
         if not is_ours(reply):
             raise SessionUnavailable("Redis answered somebody else's question twice")
         return reply[end : end + 1], reply[end + 1 :]
@@ -121,10 +121,9 @@ class Commands:
         try:
             return self.transport.send(question)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
 
-
-def _refused(error: ResponseError) -> SessionUnavailable | Undecodable:
-    if "WRONGTYPE" in str(error):
-        return Undecodable("the key holds no string")
-    return SessionUnavailable(f"Redis refuses a command: {error}")
+    def _refused(self, error: ResponseError) -> SessionUnavailable | Undecodable:
+        if "WRONGTYPE" in str(error):
+            return Undecodable("the key holds no string")
+        return SessionUnavailable(f"{self.transport.place} refuses a command: {error}")
