@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version as version_of
 
 project = "wsgi-redis-session"
-copyright = "its contributors"
+copyright = "its contributors"  # noqa: A001  # Sphinx calls it so
 release = version = version_of(project)
 
 extensions = ["sphinx.ext.autodoc"]

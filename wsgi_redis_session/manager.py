@@ -7,22 +7,21 @@ import collections.abc as cabc
 import os
 import typing as t
 
-from .config import from_strings
 from .config import SessionConfig
-from .config import VARIABLES
+from .environment import from_strings
+from .environment import VARIABLES
+from .environment import warn_of_near_misses
 from .events import EventLog
-from .events import logger
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
-from .model.draft import Stage
 from .model.outcome import Outcome
 from .model.record import is_digest
 from .model.serializer import MessagePackSerializer
 from .model.serializer import Serializer
 from .model.session import Session
 from .model.session import source_of
+from .model.source import Stage
 from .options import named_by
-from .options import near_misses
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
@@ -104,7 +103,7 @@ class SessionManager:
         :exc:`~wsgi_redis_session.ConfigurationError`, naming the variable.
         """
         environ = os.environ if environ is None else environ
-        _warn_of_near_misses(environ)
+        warn_of_near_misses(environ)
         keys = {name: VARIABLES[name] for name in VARIABLES if name not in options}
         texts = {name: environ[key] for name, key in keys.items() if key in environ}
         with named_by(keys):
@@ -219,16 +218,3 @@ class SessionManager:
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""
         self.store.transport.drop()
-
-
-def _warn_of_near_misses(environ: cabc.Mapping[str, str]) -> None:
-    """The environment is not ours alone, so this is no error."""
-    known = set(VARIABLES.values())
-    for key in environ:
-        if meant := near_misses(key, known):
-            logger.warning(
-                "The environment variable %s means nothing to the sessions; did you "
-                "mean %s?",
-                key,
-                " or ".join(meant),
-            )

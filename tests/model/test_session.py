@@ -24,12 +24,12 @@ from wsgi_redis_session import Session
 from wsgi_redis_session import SessionClosed
 from wsgi_redis_session.model.changes import Changes
 from wsgi_redis_session.model.draft import Draft
-from wsgi_redis_session.model.draft import Stage
 from wsgi_redis_session.model.record import digest
 from wsgi_redis_session.model.record import Record
 from wsgi_redis_session.model.record import State
 from wsgi_redis_session.model.serializer import MessagePackSerializer
 from wsgi_redis_session.model.serializer import Serializer
+from wsgi_redis_session.model.source import Stage
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 
