@@ -12,9 +12,9 @@ import typing as t
 import flask
 import pytest
 import redis
-from test_readme import block
-from test_readme import run
-from test_readme import SECRET_KEY
+from readme import block
+from readme import run
+from readme import SECRET_KEY
 from visitors import cookie_header
 from visitors import Request
 from werkzeug.test import Client

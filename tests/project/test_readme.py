@@ -4,7 +4,6 @@ guide and the pages about Flask and tests are in test_guide.py."""
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import dataclasses
 import http.client
 import os
@@ -13,8 +12,6 @@ import re
 import socket
 import subprocess
 import sys
-import textwrap
-import types
 import typing as t
 
 import flask
@@ -23,24 +20,17 @@ import pytest
 import redis
 import web
 from paste.deploy import loadapp
+from paste_files import Files
 from pyramid.config import Configurator
-from test_paste import Files
+from readme import block
+from readme import blocks
+from readme import PAGES
+from readme import run
 from werkzeug.test import Client
 
 import wsgi_redis_session
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session.local_server import LocalServer
-
-PROJECT = pathlib.Path(__file__).parents[2]
-README = PROJECT.joinpath("README.rst").read_text()
-
-#: README.rst and every page of the documentation, by its path.
-PAGES = {
-    str(path.relative_to(PROJECT)): path.read_text()
-    for path in [PROJECT / "README.rst", *sorted(PROJECT.glob("docs/*.rst"))]
-}
-
-SECRET_KEY = "not a secret, this is a test"
 
 #: What a new visitor sees of each program that counts.
 TWO_VISITS = ["visit 1\n", "visit 2\n"]
@@ -84,42 +74,6 @@ client = Client(application)
 print(client.get("/").text + client.get("/").text, end="")
 """,
 }
-
-
-#: The directive, how far it is indented, its language and its name.
-_BLOCK = re.compile(
-    r"^( *)\.\. code-block:: (\w+)\n(?:\1 {3,4}:name: (.*)\n)?", re.MULTILINE
-)
-
-
-def blocks() -> cabc.Iterator[tuple[str, str, str]]:
-    """Each code block of each page: its language, its name or "", and its text."""
-    for page in PAGES.values():
-        for found in _BLOCK.finditer(page):
-            indent, language, name = found.groups(default="")
-            lines = []
-            for line in page[found.end() :].split("\n"):
-                if line and not line.startswith(f"{indent}   "):
-                    break
-                lines.append(line)
-            text = textwrap.dedent("\n".join(lines)).strip("\n") + "\n"
-            yield language, name, text
-
-
-def block(name: str) -> str:
-    """The code block of that name, which is the same wherever it stands."""
-    (found,) = {text for _, other, text in blocks() if other == name}
-    return found
-
-
-def run(name: str, monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> t.Any:
-    """Execute a block as a module, which the next one can import."""
-    monkeypatch.setenv("SESSION_REDIS", server.url)
-    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
-    module = types.ModuleType(name.removesuffix(".py"))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(block(name), name, "exec"), module.__dict__)
-    return module
 
 
 def test_every_block_has_a_name_by_which_it_is_tested() -> None:
@@ -237,7 +191,7 @@ def test_django_project_counts(server: LocalServer, tmp_path: pathlib.Path) -> N
     for name, text in (DJANGO_PROJECT | {name: block(name) for name in names}).items():
         (tmp_path / name).write_text(text.replace("{middleware}", middleware))
     packages = pathlib.Path(wsgi_redis_session.__file__).parents[1]
-    variables = {"SESSION_REDIS": server.url, "SECRET_KEY": SECRET_KEY}
+    variables = {"SESSION_REDIS": server.url, "SECRET_KEY": ""}  # Django has one
     found = subprocess.run(
         [sys.executable, "visit.py"],
         cwd=tmp_path,
