@@ -10,7 +10,6 @@ release = version = version_of(project)
 
 extensions = ["sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]
 html_theme = "furo"
 html_title = f"{project} {release}"
 pygments_style = "friendly"

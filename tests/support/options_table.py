@@ -29,6 +29,7 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "options.rst"
 HEAD = """\
 .. list-table::
     :header-rows: 1
+    :widths: 20 14 22 44
 
     * - Option
       - Default
