@@ -1,5 +1,5 @@
-"""Builds what is released into ``dist``: from the commit that is checked out, and byte for
-byte the same wherever and whenever that is done.
+"""Builds what is released into ``dist``: from the commit that is checked out, and byte
+for byte the same wherever and whenever that is done.
 
 .. code-block:: console
 
@@ -25,7 +25,7 @@ DIST = PROJECT / "dist"
 
 
 def git(*arguments: str) -> bytes:
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603  # all of it stands here
         ["git", *arguments],  # noqa: S607  # whichever git there is
         cwd=PROJECT,
         stdout=subprocess.PIPE,
@@ -63,6 +63,7 @@ def normalize(sdist: pathlib.Path, when: int) -> None:
 
 
 def main() -> None:
+    os.umask(0o022)
     when = int(git("log", "-1", "--format=%ct"))
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory() as source:
