@@ -93,10 +93,10 @@ class FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # ne
     def __setitem__(self, name: str, value: t.Any) -> None:
         if name == _PERMANENT:
             self.permanent = value
-        elif isinstance(name, str):
+        elif type(name) is str:
             self._look().assign(name, value)
         else:
-            super().__setitem__(name, value)  # it says what is wrong
+            super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:
         if name == _PERMANENT and self[name]:
