@@ -27,16 +27,16 @@ from werkzeug.serving import WSGIRequestHandler
 from ..errors import SessionUnavailable
 from ..local_server import LocalServer
 from ..manager import SessionManager
-from .app import make_app
-from .app import Window
+from .app import Demo
+from .app import OPTIONS
+from .server import Switch
+from .window import Trail
+from .window import Window
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 DEFAULT_PORT = 8000
-
-#: Its own, so that the sessions of an application on the same server stay out of it.
-KEY_PREFIX = "wsgi-session-demo:"
 
 
 class DemoError(Exception):
@@ -54,16 +54,18 @@ def run(*, host: str, port: int | None) -> None:
         signals = stack.enter_context(_caught_signals())
         listener = stack.enter_context(_listen(host, port))
         local = None if "SESSION_REDIS" in os.environ else _started(stack)
+        events = Trail()
         sessions = SessionManager(
             local.url if local else None,
             secret_key=os.environ.get("SECRET_KEY") or secrets.token_hex(),
-            key_prefix=KEY_PREFIX,
-            user_key="user",
+            on_event=events.add,
+            **OPTIONS,
         )
         server = _server(sessions)
         program = local.program if local else None
         _show(_welcome(_url(listener), server, program))
-        _serve(listener, make_app(sessions, _show), signals)
+        switch = _switch(stack, local, sessions) if local else None
+        _serve(listener, Demo(sessions, _show, events=events, switch=switch), signals)
     _show(f"\nThe demo has ended{f', and {server} with it' if local else ''}.")
 
 
@@ -78,7 +80,7 @@ def _welcome(url: str, server: str, program: str | None) -> str:
         "",
         f"  page      {url}",
         f"  sessions  in {server}, {origin}",
-        f"  keys      {KEY_PREFIX}<session.id>",
+        f"  keys      {OPTIONS['key_prefix']}<session.id>",
     ]
     if not os.environ.get("SECRET_KEY"):
         lines.append("  cookies   signed with a random key, as SECRET_KEY is not set:")
@@ -141,6 +143,14 @@ def _started(stack: contextlib.ExitStack) -> LocalServer:
         return stack.enter_context(LocalServer())
     except (OSError, RuntimeError) as error:
         raise DemoError(str(error)) from error
+
+
+def _switch(
+    stack: contextlib.ExitStack, local: LocalServer, sessions: SessionManager
+) -> Switch:
+    switch = Switch(local, sessions)
+    stack.callback(switch.close)
+    return switch
 
 
 def _server(sessions: SessionManager) -> str:
