@@ -17,7 +17,7 @@ from visitors import store
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
-from wsgi_redis_session.config import from_strings
+from wsgi_redis_session.environment import from_strings
 from wsgi_redis_session.local_server import LocalServer
 from wsgi_redis_session.model.serializer import MessagePackSerializer
 from wsgi_redis_session.options import named_by

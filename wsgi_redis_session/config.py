@@ -1,5 +1,4 @@
-"""All options of a :class:`~wsgi_redis_session.SessionManager`, and the rules across
-them."""
+"""All options of a :class:`~wsgi_redis_session.SessionManager`, each in one place."""
 
 from __future__ import annotations
 
@@ -22,12 +21,13 @@ from .options import DURATION_OR_ZERO
 from .options import Kind
 from .options import option
 from .options import quoted
-from .options import read
 from .options import refuse_unknown
 from .options import SERIALIZER
 from .options import TEXT
 from .options import whole_number
 from .options import wrong
+from .rules import ORDER
+from .rules import RULES
 
 if t.TYPE_CHECKING:
     from .events import SessionEvent
@@ -238,12 +238,12 @@ class SessionConfig:
             value = getattr(self, name)
             if not kind.accepts(value):
                 raise wrong(name, value, kind.allowed)
-        for name, allowed, applies, reason in _RULES:
+        for name, allowed, applies, reason in RULES:
             value = getattr(self, name)
             if value not in allowed and applies(self):
                 reason = reason.format(name=self.cookie_name)
                 raise wrong(name, value, f"{quoted(allowed[0])}, because {reason}")
-        for name, limit, reason in _ORDER:
+        for name, limit, reason in ORDER:
             value = getattr(self, name)
             if value is not None and self.seconds(name) >= self.seconds(limit):
                 limit = limit.replace("_", " ")
@@ -261,78 +261,6 @@ class SessionConfig:
         return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
-_FIELDS = dataclasses.fields(SessionConfig)
-
-_KINDS: dict[str, Kind] = {field.name: field.metadata["kind"] for field in _FIELDS}
-
-#: The environment variable of each argument of a manager.
-VARIABLES = {
-    "redis": "SESSION_REDIS",
-    "secret_key": "SECRET_KEY",
-    "secret_key_fallbacks": "SECRET_KEY_FALLBACKS",
-    **{name: f"SESSION_{name.upper()}" for name in _KINDS},
+_KINDS: dict[str, Kind] = {
+    field.name: field.metadata["kind"] for field in dataclasses.fields(SessionConfig)
 }
-
-#: The same for Flask's configuration.
-FLASK_KEYS = VARIABLES | {
-    field.name: field.metadata["flask"] for field in _FIELDS if field.metadata["flask"]
-}
-
-
-def _is_cross_site(config: SessionConfig) -> bool:
-    return (config.cookie_samesite or "").title() == "None"
-
-
-def _is_partitioned(config: SessionConfig) -> bool:
-    return config.cookie_partitioned
-
-
-def _is_named(*prefixes: str) -> cabc.Callable[[SessionConfig], bool]:
-    # Browsers compare the prefixes without regard to case.
-    return lambda config: config.cookie_name.lower().startswith(prefixes)
-
-
-_SECURE_NAME = _is_named("__secure-", "__host-", "__http-")
-_HOST_NAME = _is_named("__host-")
-_HTTP_NAME = _is_named("__http-", "__host-http-")
-
-#: What an option must be where others say so, and why. Browsers drop what breaks these
-#: rules (RFC 6265bis, sections 4.1.2.7 and 4.1.3).
-_RULES = (
-    ("cookie_secure", (True, "auto"), _is_cross_site, 'SameSite="None" needs Secure'),
-    ("cookie_secure", (True, "auto"), _is_partitioned, "a partitioned cookie needs it"),
-    ("cookie_secure", (True,), _SECURE_NAME, "the name {name!r} needs Secure"),
-    ("cookie_domain", (None,), _HOST_NAME, "the name {name!r} allows no Domain"),
-    ("cookie_path", ("/",), _HOST_NAME, "the name {name!r} needs it"),
-    ("cookie_httponly", (True,), _HTTP_NAME, "the name {name!r} needs HttpOnly"),
-)
-
-#: Which duration must be less than which other, and what happens if it is not.
-_ORDER = (
-    ("touch_interval", "idle_timeout", "sessions end while they are used"),
-    ("touch_interval", "permanent_lifetime", "sessions end while they are used"),
-)
-
-
-def from_strings(texts: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The arguments of a manager from text; what is no text stays as it is.
-
-    Durations are seconds; ``true`` and ``false`` are booleans; ``none`` is ``None``,
-    but for ``cookie_samesite``, where it is a value and an empty text is ``None``;
-    functions are written ``package.module:name``.
-
-    Raises :exc:`~wsgi_redis_session.ConfigurationError`.
-    """
-    return {
-        name: _value(name, text) if isinstance(text, str) else text
-        for name, text in texts.items()
-    }
-
-
-def _value(name: str, text: str) -> t.Any:
-    if name == "secret_key":
-        return text  # to the letter, as whoever else signs with it has it
-    text = text.strip()
-    if name == "secret_key_fallbacks":
-        return [key.strip() for key in text.split(",") if key.strip()]
-    return read(name, text, _KINDS[name]) if name in _KINDS else text

@@ -22,10 +22,7 @@ request.
 from __future__ import annotations
 
 import collections.abc as cabc
-import copy
-import dataclasses
 import typing as t
-from datetime import timedelta
 
 from flask import after_this_request
 from flask import has_request_context
@@ -34,19 +31,19 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
 
-from .config import FLASK_KEYS
-from .config import SessionConfig
-from .errors import ConfigurationError
 from .errors import SessionUnavailable
+from .flask_manager import EXTENSION
+from .flask_manager import FlaskSession
+from .flask_manager import MADE
+from .flask_manager import Made
+from .flask_manager import make
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
-from .model.session import Session as LoadedSession
 from .model.session import source_of
-from .options import named_by
+from .request.body import SavedBody
 from .request.exchange import Exchange
 from .request.exchange import Outage
-from .request.exchange import SavedBody
 from .transport.transport import Client
 
 if t.TYPE_CHECKING:
@@ -58,34 +55,8 @@ if t.TYPE_CHECKING:
     from flask import Response
     from werkzeug.local import LocalProxy
 
-#: Where ``app.extensions`` has the application's :class:`SessionManager`.
-EXTENSION = "wsgi_redis_session"
-
 #: Where the WSGI environment has the application and its manager.
 _DOOR = f"{EXTENSION}.door"
-
-#: The same manager, and what it was made from.
-_MADE = f"{EXTENSION}.made"
-
-#: Where Flask-Login keeps who is logged in.
-_USER_KEY = "_user_id"
-
-#: Our options under their own names in ``app.config``.
-_OPTIONS = {
-    field.name: FLASK_KEYS[field.name]
-    for field in dataclasses.fields(SessionConfig)
-    if not field.name.startswith("cookie_") and field.name != "permanent_lifetime"
-}
-
-#: Everything in ``app.config`` that sessions depend on, but for their cookie.
-_KEYS = (
-    "SECRET_KEY",
-    "SECRET_KEY_FALLBACKS",
-    "PERMANENT_SESSION_LIFETIME",
-    "SESSION_TYPE",
-    "SESSION_REDIS",
-    *_OPTIONS.values(),
-)
 
 #: A request's first look at its session is to tell of an outage, error pages are not.
 _RAISED_ONCE = {
@@ -93,17 +64,6 @@ _RAISED_ONCE = {
     Outage.RAISE_ONCE: Outage.RAISE_ONCE,
     Outage.READ_EMPTY: Outage.READ_EMPTY,
 }
-
-#: What Flask-Session has for other places than Redis.
-_FOREIGN = (
-    "SESSION_CACHELIB",
-    "SESSION_CLEANUP_N_REQUESTS",
-    "SESSION_DYNAMODB",
-    "SESSION_FILE_",
-    "SESSION_MEMCACHED",
-    "SESSION_MONGODB",
-    "SESSION_SQLALCHEMY",
-)
 
 
 class Session:
@@ -156,14 +116,14 @@ class RedisSessionInterface(SessionInterface):
     def manager(self, app: Flask) -> SessionManager | None:
         """The application's manager, as it is configured now; ``None`` without a
         ``SECRET_KEY``."""
-        made: _Made | None = app.extensions.get(_MADE)
+        made: Made | None = app.extensions.get(MADE)
         if (
             made is None
             or made.config != app.config
             or made.settings[:2] != (self.redis, self.prefix)
             or not self._cookie_is_configured
         ):
-            made = self._make(app, made)
+            made = make(app, self, self.redis, self.prefix, made)
         return made.manager
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
@@ -217,106 +177,11 @@ class RedisSessionInterface(SessionInterface):
     def is_null_session(self, obj: object) -> bool:
         """Whether there is no ``SECRET_KEY``, so that nothing can be stored."""
         # Flask asks an abstract base class, which takes its time to say no.
-        return type(obj) is not _FlaskSession and super().is_null_session(obj)
+        return type(obj) is not FlaskSession and super().is_null_session(obj)
 
     def regenerate(self, session: t.Any) -> None:
         """Flask-Session's name for ``session.regenerate()``."""
         session.regenerate()
-
-    def _make(self, app: Flask, made: _Made | None) -> _Made:
-        """A manager, which is the one that there was if nothing matters to it that
-        has changed."""
-        config = app.config
-        fallbacks = config.get("SECRET_KEY_FALLBACKS")
-        settings = (
-            self.redis,
-            self.prefix,
-            *map(config.get, _KEYS),
-            tuple(fallbacks or ()),
-        )
-        cookie = self._cookie_options(app)
-        # A cookie that depends on the request is to cost no new connection.
-        same = made.manager if made and made.settings == settings else None
-        if same is None or made is None or made.cookie != cookie:
-            same = self._configure(app, cookie, same)
-        # A list may change in its place.
-        snapshot = {**config, "SECRET_KEY_FALLBACKS": copy.copy(fallbacks)}
-        made = app.extensions[_MADE] = _Made(snapshot, settings, cookie, same)
-        app.extensions[EXTENSION] = same
-        return made
-
-    def _cookie_options(self, app: Flask) -> dict[str, t.Any]:
-        # Flask takes anything for true or false, the 1 of an environment variable, say.
-        partitioned = bool(self.get_cookie_partitioned(app))
-        secure: t.Any = self.get_cookie_secure(app)
-        if secure != "auto":
-            secure = bool(secure)
-        return {
-            "cookie_name": self.get_cookie_name(app),
-            "cookie_domain": self.get_cookie_domain(app) or None,
-            "cookie_path": self.get_cookie_path(app),
-            "cookie_httponly": bool(self.get_cookie_httponly(app)),
-            # Werkzeug adds Secure to a partitioned cookie in any case.
-            "cookie_secure": partitioned or secure,
-            "cookie_samesite": self.get_cookie_samesite(app),
-            "cookie_partitioned": partitioned,
-        }
-
-    def _configure(
-        self, app: Flask, cookie: dict[str, t.Any], same: SessionManager | None
-    ) -> SessionManager | None:
-        """``same`` is a manager that differs in its cookie at most."""
-        config = app.config
-        _check(config)
-        if not config.get("SECRET_KEY"):
-            return None
-        options = {name: config[key] for name, key in _OPTIONS.items() if key in config}
-        options.setdefault("user_key", _USER_KEY)
-        # Flask-Session makes every session permanent unless told otherwise.
-        options.setdefault("permanent", "SESSION_TYPE" in config)
-        options["permanent"] = bool(options["permanent"])
-        permanent_lifetime = app.permanent_session_lifetime
-        options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
-        if "SESSION_KEY_PREFIX" in config:
-            options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
-        redis, keys = config.get("SESSION_REDIS"), dict(FLASK_KEYS)
-        if self.prefix is not None:
-            options["key_prefix"], keys["key_prefix"] = self.prefix, "prefix"
-        if self.redis is not None:
-            redis, keys["redis"] = self.redis, "redis"
-        with named_by(keys):
-            return _FlaskManager(
-                same.store.transport if same else redis,
-                secret_key=config["SECRET_KEY"],
-                secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
-                permanent_lifetime=permanent_lifetime,
-                **cookie,
-                **options,
-            )
-
-
-class _Made(t.NamedTuple):
-    #: The whole configuration, as it was.
-    config: dict[str, t.Any]
-    #: What in it concerns sessions.
-    settings: tuple[t.Any, ...]
-    cookie: dict[str, t.Any]
-    manager: SessionManager | None
-
-
-class _FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # new is ours to say
-    """A session that Flask knows as one of its own."""
-
-    def __contains__(self, name: object) -> bool:
-        # Flask-Login asks for this after every request, also of those that have nothing
-        # to do with the session; it is there only while the request runs that set it.
-        if name == "_remember" and self._draft is None:
-            return False
-        return super().__contains__(name)
-
-
-class _FlaskManager(SessionManager):
-    session_class = _FlaskSession
 
 
 class _Door:
@@ -342,22 +207,6 @@ class _Door:
             middleware = SessionMiddleware(self.wsgi_app, manager)
             self._middleware = middleware
         return middleware(environ, start_response)
-
-
-def _check(config: cabc.Mapping[str, t.Any]) -> None:
-    """Refuse what was meant for other places than Redis."""
-    kind = config.get("SESSION_TYPE", "redis")
-    if not isinstance(kind, str) or kind.lower() != "redis":
-        raise ConfigurationError(
-            f"SESSION_TYPE={kind!r} cannot work: these sessions are in Redis. Remove "
-            'it or set it to "redis", and name the server in SESSION_REDIS.'
-        )
-    for key in config:
-        if key.startswith(_FOREIGN):
-            raise ConfigurationError(
-                f"{key} has no meaning here: these sessions are in Redis. Remove it, "
-                "and name the server in SESSION_REDIS."
-            )
 
 
 def _bear_outages(exchange: Exchange) -> None:

@@ -7,19 +7,19 @@ import collections.abc as cabc
 import os
 import typing as t
 
-from .config import from_strings
 from .config import SessionConfig
-from .config import VARIABLES
+from .environment import from_strings
+from .environment import VARIABLES
 from .events import EventLog
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
-from .model.draft import Stage
 from .model.outcome import Outcome
 from .model.record import is_digest
 from .model.serializer import MessagePackSerializer
 from .model.serializer import Serializer
 from .model.session import Session
 from .model.session import source_of
+from .model.source import Stage
 from .options import named_by
 from .request.exchange import Exchange
 from .request.loading import Loader

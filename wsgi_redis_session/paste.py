@@ -21,7 +21,7 @@ import collections.abc as cabc
 import os
 import typing as t
 
-from .config import from_strings
+from .environment import from_strings
 from .manager import SessionManager
 from .middleware import SessionMiddleware
 

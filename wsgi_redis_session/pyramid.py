@@ -29,16 +29,16 @@ from pyramid.interfaces import ISession
 from pyramid.interfaces import ISessionFactory
 from zope.interface import implementer
 
-from .config import from_strings
-from .config import VARIABLES
+from .environment import from_strings
+from .environment import VARIABLES
 from .errors import SessionUnavailable
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .model.session import Session
 from .options import named_by
 from .options import refuse_unknown
+from .request.body import SavedBody
 from .request.exchange import Exchange
-from .request.exchange import SavedBody
 
 _FLASH = "_f_"
 #: As Pyramid's ``SessionCSRFStoragePolicy`` has it, so that changing to that keeps the

@@ -7,16 +7,7 @@ does it.
 
 from __future__ import annotations
 
-import enum
 import typing as t
-from datetime import date
-from datetime import datetime
-from datetime import time
-from datetime import timedelta
-from decimal import Decimal
-from uuid import UUID
-
-from markupsafe import Markup
 
 from ..errors import NotSerializable
 from ..errors import SessionClosed
@@ -25,56 +16,9 @@ from .record import Record
 from .record import shortened
 from .record import State
 from .serializer import Serializer
-
-#: Values that nobody can change once they have them.
-_IMMUTABLE = frozenset(
-    {
-        type(None),
-        bool,
-        int,
-        float,
-        str,
-        bytes,
-        Markup,
-        UUID,
-        Decimal,
-        date,
-        time,
-        datetime,
-        timedelta,
-    }
-)
-
-
-class Stage(enum.Enum):
-    """How far a request has come, and so what its session can still do."""
-
-    #: Everything is possible.
-    OPEN = enum.auto()
-    #: The headers have left: nothing may need a cookie any more.
-    STREAMING = enum.auto()
-    #: The application failed: nothing is saved any more.
-    FAILED = enum.auto()
-    #: The request is over: nothing may change any more.
-    OVER = enum.auto()
-
-
-class Source(t.Protocol):
-    """Where a session comes from: its request, as draft and session see it."""
-
-    stage: Stage
-
-    def load(self) -> Draft:
-        """Find the session that the browser's cookie names, or a new one."""
-
-    def fresh(self) -> Record:
-        """A new session."""
-
-    def undecodable(self, record: Record) -> None:
-        """Take note of stored values that cannot be read."""
-
-    def refuse(self, record: Record, change: str) -> t.NoReturn:
-        """Take note of a change that came after the headers, and raise."""
+from .source import Source
+from .source import Stage
+from .values import IMMUTABLE
 
 
 class Draft:
@@ -110,17 +54,16 @@ class Draft:
         #: Whether this request has saved the session before.
         self.has_saved = False
         self.state = state
-        self._begin(base)
+        self._begin(base, {}, {})
 
-    def _begin(self, base: Record) -> None:
-        # What the application was given or has set.
-        self._values: dict[str, t.Any] = {}
-        # Names that it has set (True), or whose value it may have changed.
-        self._handed_out: dict[str, bool] = {}
-        self._go_on(base)
-
-    def _go_on(self, base: Record) -> None:
+    def _begin(
+        self, base: Record, values: dict[str, t.Any], handed_out: dict[str, bool]
+    ) -> None:
         self.base = base
+        # What the application was given or has set.
+        self._values = values
+        # Names that it has set (True), or whose value it may have changed.
+        self._handed_out = handed_out
         # Every name in its order, with None for a value that was set by this request.
         self._packed: dict[str, bytes | None] = dict(base.packed)
         self._has_removed = False
@@ -162,7 +105,7 @@ class Draft:
             self._forget_all_but_assigned()
             raise KeyError(name) from None
         self._values[name] = value
-        if type(value) not in _IMMUTABLE:
+        if type(value) not in IMMUTABLE:
             self._handed_out[name] = False
         return value
 
@@ -170,7 +113,8 @@ class Draft:
         """Set a name, which is to be a string."""
         name.encode()  # a lone surrogate has no bytes
         if self._source.stage is not Stage.OPEN:
-            self._change_late(f"{shortened(name)} in a new session")
+            is_new = not self.base.stored
+            self._check_stage(f"{shortened(name)} in a new session" if is_new else "")
         name = str.__str__(name)
         self._packed.setdefault(name, None)
         self._values[name] = value
@@ -180,8 +124,7 @@ class Draft:
 
     def remove(self, name: str) -> None:
         """Remove a name; raises :exc:`KeyError`."""
-        if self._source.stage is Stage.OVER:
-            self._refuse_to_change()
+        self._check_stage()
         del self._packed[name]
         self._values.pop(name, None)
         self._handed_out.pop(name, None)
@@ -198,36 +141,27 @@ class Draft:
 
     def set_modified(self, modified: bool) -> None:
         """Whether the session is to be saved, whatever has changed."""
-        if self._source.stage is Stage.OVER:
-            self._refuse_to_change()
+        self._check_stage()
         self.must_save = modified
 
     def set_permanent(self, permanent: bool) -> None:
         """Whether the session is to outlive the browser."""
-        stage = self._source.stage
-        if stage is Stage.OVER:
-            self._refuse_to_change()
-        if stage is Stage.STREAMING and permanent != self.permanent:
-            change = "a session that becomes permanent or temporary"
-            self._source.refuse(self.base, change)
+        is_other = permanent != self.permanent
+        change = "a session that becomes permanent or temporary"
+        self._check_stage(change if is_other else "")
         self.permanent = permanent
 
     def renew(self) -> None:
         """The session is to get a new session id."""
-        stage = self._source.stage
-        if stage is Stage.OVER:
-            self._refuse_to_change()
-        if stage is Stage.STREAMING:
-            self._source.refuse(self.base, "a new session id")
+        self._check_stage("a new session id")
         self.wants_new_sid = True
 
     def end(self) -> None:
         """The session is to end; what is set from now on goes into a new one."""
-        if self._source.stage is Stage.OVER:
-            self._refuse_to_change()
+        self._check_stage()
         self.ended = self.ended or self.base
         self.state = State.NEW
-        self._begin(self._source.fresh())
+        self._begin(self._source.fresh(), {}, {})
 
     @property
     def sets_kind(self) -> bool:
@@ -259,7 +193,7 @@ class Draft:
             or self.wants_new_sid
             or self.must_save
             or self.ended is not None
-            or self.sets_kind
+            or self.permanent != self.base.permanent
         )
 
     @property
@@ -342,15 +276,15 @@ class Draft:
             for name in list(self._values):
                 if stored.packed.get(name) != changes.packed.get(name):
                     del self._values[name]
-        self.has_saved = True
-        self._handed_out = {
+        handed_out = {
             name: False
             for name, value in self._values.items()
-            if type(value) not in _IMMUTABLE
+            if type(value) not in IMMUTABLE
         }
+        self.has_saved = True
         self.ended = None
         self.state = State.LIVE
-        self._go_on(stored)
+        self._begin(stored, self._values, handed_out)
 
     def lose(self, changes: Changes) -> None:
         """Go on as if everything had been saved, though nothing was or will be."""
@@ -361,20 +295,18 @@ class Draft:
         self._source.undecodable(self.base)
         values = {name: self._values[name] for name in self.assigned}
         self.state = State.NEW
-        self._begin(self._source.fresh())
+        self._begin(self._source.fresh(), {}, {})
         for name, value in values.items():
             self.assign(name, value)
 
-    def _change_late(self, change: str) -> None:
-        """Something is set after the headers have left, or later."""
-        if self._source.stage is Stage.OVER:
-            self._refuse_to_change()
-        if self._source.stage is Stage.STREAMING and not self.base.stored:
-            self._source.refuse(self.base, change)
-
-    def _refuse_to_change(self) -> t.NoReturn:
-        raise SessionClosed(
-            "The request of this session is over, so nothing can be stored in it any "
-            "more. Change it before the response ends; elsewhere, in a thread say, "
-            "work with copies of its values."
-        )
+    def _check_stage(self, needs_cookie: str = "") -> None:
+        """Raise where nothing can change any more, or nothing that needs a cookie."""
+        stage = self._source.stage
+        if stage is Stage.OVER:
+            raise SessionClosed(
+                "The request of this session is over, so nothing can be stored in it "
+                "any more. Change it before the response ends; elsewhere, in a thread "
+                "say, work with copies of its values."
+            )
+        if stage is Stage.STREAMING and needs_cookie:
+            self._source.refuse(self.base, needs_cookie)

@@ -8,7 +8,7 @@ import operator
 import typing as t
 
 from .draft import Draft
-from .draft import Source
+from .source import Source
 
 
 class Session(cabc.MutableMapping[str, t.Any]):

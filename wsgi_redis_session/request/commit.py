@@ -11,10 +11,7 @@ import typing as t
 from ..errors import SessionTooLarge
 from ..errors import SessionUnavailable
 from ..events import EventName
-from ..lifetimes import EMPTY_TTL
 from ..lifetimes import Expiry
-from ..lifetimes import MOVED_TTL
-from ..lifetimes import RENEWED_TTL
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
@@ -32,6 +29,7 @@ from .step import Sight
 from .step import Step
 from .step import UserChange
 from .step import Wish
+from .successor import Successor
 from .version import Version
 
 if t.TYPE_CHECKING:
@@ -64,9 +62,8 @@ class Commit:
         self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
         #: What stands in the place of the session, once that is known.
         self._tombstone = exchange.tombstone
-        #: A new session that is stored, and whose session id nobody knows yet.
-        self._successor: Record | None = None
         self._deadline = Deadline(parts.operation_timeout)
+        self._successor = Successor(parts, self._deadline)
         self._attempts = 0
 
     def run(self) -> Outcome:
@@ -97,8 +94,7 @@ class Commit:
             outcome = self._take(next_step(self._wish, self._sight))
             if outcome is not None:
                 break
-        if self._successor is not None:
-            self._discard()
+        self._successor.discard()
         return outcome
 
     def _take(self, step: Step) -> Outcome | None:
@@ -188,72 +184,41 @@ class Commit:
         expiry = self._expiry(record)
         if expiry is None:
             return self._lose("its lifetime is over")
-        record = self._store_unknown(record, expiry)
-        return self._go_on_as(record, "created")
+        return self._go_on_as(self._successor.store(record, expiry), "created")
 
     def _renew(self, *, is_closing: bool) -> Outcome | None:
         """Store the session under a new session id, which nobody knows yet, then retire
         the old one, if it is still what was seen: a session that others have ended does
         not escape, and nothing that others have saved is lost."""
-        now = self._parts.lifetimes.now()
-        record = self._renewed(now)
+        user, predecessor = self._wish.user, self._exchange.predecessor
+        record = self._version.renewed(user, self._parts.lifetimes.now())
         expiry = self._expiry(record)
         if expiry is None:
             return self._lose("its lifetime is over")
-        new = self._successor = self._store_unknown(record, expiry)
-        found = self._retire(new, expiry, is_closing=is_closing)
+        new = self._successor.store(record, expiry)
+        seen = self._version.seen
+        if is_closing:
+            found = self._successor.succeed(seen, user, predecessor)
+        else:
+            found = self._successor.follow(seen, predecessor, expiry)
         if isinstance(found, Tombstone):
             self._see(found)
             return None
         if found is not None:
             self._meet(found)
             return None
-        if self._exchange.predecessor is not None:
-            return self._go_on_as(new, "migrated")
-        was = f"was {self._version.seen.id}"
-        return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
-
-    def _renewed(self, now: int) -> Record:
-        """The session as it goes on under a new session id."""
-        version, user = self._version, self._wish.user
-        if user is UserChange.SWITCH:
-            return version.assigned(now)
-        if user is UserChange.LOGOUT:
-            return version.left().renamed(now)
-        return version.whole().renamed(now)
-
-    def _retire(
-        self, new: Record, expiry: Expiry, *, is_closing: bool
-    ) -> Record | Tombstone | None:
-        """``None`` if the new session has taken the old one's place; else what has
-        become of the old one."""
-        seen, user = self._version.seen, self._wish.user
-        if is_closing:
-            state = State.ENDED if user is UserChange.LOGOUT else State.RENEWED
-            tombstone, ttl = Tombstone(state, new.id), RENEWED_TTL
-        else:
-            tombstone, ttl = Tombstone.moved(self._old_sid, new), MOVED_TTL
-        freeze = is_closing and self._parts.user_key.names_nobody(seen.packed)
-        predecessor = self._exchange.predecessor
         if predecessor is not None:
-            # Its browser may come back with the old cookie as long as that is good.
-            ttl = ttl if is_closing else expiry.of(new.permanent)
-            return predecessor.retire(
-                self._deadline, seen, tombstone, ttl, freeze=freeze
-            )
-        # What others save for a user who leaves stays behind.
-        is_left_behind = user in (UserChange.SWITCH, UserChange.LOGOUT)
-        return self._parts.store.retire(
-            self._deadline, seen, tombstone, ttl, whatever=is_left_behind, freeze=freeze
-        )
+            return self._go_on_as(new, "migrated")
+        was = f"was {seen.id}"
+        return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
 
     def _follow(self) -> None:
         """Go on with the session under its new session id."""
         exchange, adopts = self._exchange, self._wish.adopts
         assert self._tombstone is not None
         now = self._parts.lifetimes.now()
-        if self._successor is not None and not self._wish.closes:
-            self._discard()
+        if not self._wish.closes:
+            self._successor.discard()
         found = self._parts.store.follow(
             self._deadline, self._old_sid, self._tombstone, now
         )
@@ -318,7 +283,7 @@ class Commit:
 
     def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
         """The session has a session id that the browser is to learn."""
-        self._successor = None
+        self._successor.record = None
         self._draft.settle(record, self._version.own)
         self._exchange.forget()
         self._emit(name, record, detail)
@@ -337,27 +302,6 @@ class Commit:
         if not self._deadline.pause(self._attempts):
             raise SessionUnavailable("too many requests write this session at once")
         self._version.rebase(theirs)
-
-    def _store_unknown(self, record: Record, expiry: Expiry) -> Record:
-        """Store a session whose session id nobody knows; anew, if this commit has
-        stored one before."""
-        store, before = self._parts.store, self._successor
-        ttl = expiry.of(record.permanent)
-        if not record.packed:
-            ttl = min(EMPTY_TTL, expiry.transient)
-        if before is not None:
-            record = record.under(before.sid, before.drawn)
-            store.replace(self._deadline, record, ttl)
-            return record
-        while not store.create(self._deadline, record, ttl):
-            record = record.renamed(record.drawn)
-        return record
-
-    def _discard(self) -> None:
-        """The session that would have been the successor is none."""
-        assert self._successor is not None
-        self._parts.store.discard(self._deadline, self._successor)
-        self._successor = None
 
     @property
     def _old_sid(self) -> str:

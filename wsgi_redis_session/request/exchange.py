@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import enum
 import typing as t
 
@@ -13,12 +12,12 @@ from ..http.headers import Headers
 from ..http.headers import is_shared
 from ..http.headers import with_session
 from ..model.draft import Draft
-from ..model.draft import Stage
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
 from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
+from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
 from .loading import Found
@@ -47,7 +46,7 @@ class Exchange:
     then calls :meth:`finish` with the response's head, :meth:`save_late` when the body
     has been read, and :meth:`close`; or :meth:`abandon` where the application failed.
 
-    It is the :class:`~wsgi_redis_session.model.draft.Source` of its session.
+    It is the :class:`~wsgi_redis_session.model.source.Source` of its session.
     ``environ`` is the WSGI environment, which says how the request came when the cookie
     is written: what stands further inside may have corrected it by then.
     """
@@ -290,37 +289,3 @@ class Exchange:
     @property
     def _is_secure(self) -> bool:
         return bool(self.environ.get("wsgi.url_scheme") == "https")
-
-
-class SavedBody:
-    """A response's body, at whose end is saved what has changed since it began; for
-    doors that have no middleware around them."""
-
-    def __init__(self, body: cabc.Iterable[t.Any], exchange: Exchange) -> None:
-        self._body = body
-        self._exchange = exchange
-        self._iterator: cabc.Iterator[t.Any] | None = None
-
-    def __iter__(self) -> t.Self:
-        return self
-
-    def __next__(self) -> t.Any:
-        self._exchange.close_headers()
-        try:
-            if self._iterator is None:
-                self._iterator = iter(self._body)
-            return next(self._iterator)
-        except StopIteration:
-            self._exchange.save_late()
-            raise
-        except BaseException:
-            self._exchange.abandon()
-            raise
-
-    def close(self) -> None:
-        """Close the body, however far it was read; the request is over then."""
-        try:
-            if hasattr(self._body, "close"):
-                self._body.close()
-        finally:
-            self._exchange.save_and_close()

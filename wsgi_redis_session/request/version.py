@@ -13,6 +13,7 @@ from ..model.draft import Draft
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import Stored
+from .step import UserChange
 
 
 class Version:
@@ -67,11 +68,15 @@ class Version:
         permanent = draft.permanent if draft.sets_kind else self.seen.permanent
         return self.seen.revised(self._checked(self.changes.packed), permanent)
 
-    def left(self) -> Record:
-        """What is left when a user logs out: what the request had seen, and nothing of
-        what others save for him meanwhile."""
-        permanent = self.whole().permanent
-        return self.seen.revised(self._checked(self.own.packed), permanent)
+    def renewed(self, user: UserChange, now: int) -> Record:
+        """The session as it goes on under a new session id."""
+        if user is UserChange.SWITCH:
+            return self.assigned(now)
+        whole = self.whole()
+        if user is UserChange.LOGOUT:
+            # What the request had seen, and nothing that others save meanwhile.
+            whole = whole._replace(packed=self._checked(self.own.packed))
+        return whole.renamed(now)
 
     def assigned(self, now: int) -> Record:
         """A session that begins with the names that the request has set, and no others,

@@ -1,0 +1,194 @@
+"""The manager of a Flask application, made from its configuration."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import copy
+import dataclasses
+import typing as t
+from datetime import timedelta
+
+from flask.sessions import SessionInterface
+from flask.sessions import SessionMixin
+
+from .config import SessionConfig
+from .environment import FLASK_KEYS
+from .errors import ConfigurationError
+from .manager import SessionManager
+from .model.session import Session as LoadedSession
+from .options import named_by
+from .transport.transport import Client
+
+if t.TYPE_CHECKING:
+    from flask import Flask
+
+#: Where ``app.extensions`` has the application's :class:`SessionManager`.
+EXTENSION = "wsgi_redis_session"
+
+#: The same manager, and what it was made from.
+MADE = f"{EXTENSION}.made"
+
+#: Where Flask-Login keeps who is logged in.
+_USER_KEY = "_user_id"
+
+#: Our options under their own names in ``app.config``.
+_OPTIONS = {
+    field.name: FLASK_KEYS[field.name]
+    for field in dataclasses.fields(SessionConfig)
+    if not field.name.startswith("cookie_") and field.name != "permanent_lifetime"
+}
+
+#: Everything in ``app.config`` that sessions depend on, but for their cookie.
+_KEYS = (
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "PERMANENT_SESSION_LIFETIME",
+    "SESSION_TYPE",
+    "SESSION_REDIS",
+    *_OPTIONS.values(),
+)
+
+#: What Flask-Session has for other places than Redis.
+_FOREIGN = (
+    "SESSION_CACHELIB",
+    "SESSION_CLEANUP_N_REQUESTS",
+    "SESSION_DYNAMODB",
+    "SESSION_FILE_",
+    "SESSION_MEMCACHED",
+    "SESSION_MONGODB",
+    "SESSION_SQLALCHEMY",
+)
+
+
+class FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # new is ours to say
+    """A session that Flask knows as one of its own."""
+
+    def __contains__(self, name: object) -> bool:
+        # Flask-Login asks for this after every request, also of those that have nothing
+        # to do with the session; it is there only while the request runs that set it.
+        if name == "_remember" and self._draft is None:
+            return False
+        return super().__contains__(name)
+
+
+class FlaskManager(SessionManager):
+    """A manager of such sessions."""
+
+    session_class = FlaskSession
+
+
+class Made(t.NamedTuple):
+    """A manager, and what it was made from."""
+
+    #: The whole configuration, as it was.
+    config: dict[str, t.Any]
+    #: What in it concerns sessions.
+    settings: tuple[t.Any, ...]
+    cookie: dict[str, t.Any]
+    manager: SessionManager | None
+
+
+def make(
+    app: Flask,
+    interface: SessionInterface,
+    redis: str | Client | None,
+    prefix: str | None,
+    made: Made | None,
+) -> Made:
+    """Make an application's manager, or find that the one that was made before serves
+    as well.
+
+    ``interface`` says how the cookie is to be; ``redis`` and ``prefix`` come before the
+    configuration.
+    """
+    config = app.config
+    fallbacks = config.get("SECRET_KEY_FALLBACKS")
+    settings = (
+        redis,
+        prefix,
+        *map(config.get, _KEYS),
+        tuple(fallbacks or ()),
+    )
+    cookie = _cookie_options(app, interface)
+    # A cookie that depends on the request is to cost no new connection.
+    same = made.manager if made and made.settings == settings else None
+    if same is None or made is None or made.cookie != cookie:
+        same = _configure(app, cookie, redis, prefix, same)
+    # A list may change in its place.
+    snapshot = {**config, "SECRET_KEY_FALLBACKS": copy.copy(fallbacks)}
+    made = app.extensions[MADE] = Made(snapshot, settings, cookie, same)
+    app.extensions[EXTENSION] = same
+    return made
+
+
+def _cookie_options(app: Flask, interface: SessionInterface) -> dict[str, t.Any]:
+    # Flask takes anything for true or false, the 1 of an environment variable, say.
+    partitioned = bool(interface.get_cookie_partitioned(app))
+    secure: t.Any = interface.get_cookie_secure(app)
+    if secure != "auto":
+        secure = bool(secure)
+    return {
+        "cookie_name": interface.get_cookie_name(app),
+        "cookie_domain": interface.get_cookie_domain(app) or None,
+        "cookie_path": interface.get_cookie_path(app),
+        "cookie_httponly": bool(interface.get_cookie_httponly(app)),
+        # Werkzeug adds Secure to a partitioned cookie in any case.
+        "cookie_secure": partitioned or secure,
+        "cookie_samesite": interface.get_cookie_samesite(app),
+        "cookie_partitioned": partitioned,
+    }
+
+
+def _configure(
+    app: Flask,
+    cookie: dict[str, t.Any],
+    redis: str | Client | None,
+    prefix: str | None,
+    same: SessionManager | None,
+) -> SessionManager | None:
+    """``same`` is a manager that differs in its cookie at most."""
+    config = app.config
+    _check(config)
+    if not config.get("SECRET_KEY"):
+        return None
+    options = {name: config[key] for name, key in _OPTIONS.items() if key in config}
+    options.setdefault("user_key", _USER_KEY)
+    # Flask-Session makes every session permanent unless told otherwise.
+    options.setdefault("permanent", "SESSION_TYPE" in config)
+    options["permanent"] = bool(options["permanent"])
+    permanent_lifetime = app.permanent_session_lifetime
+    options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
+    if "SESSION_KEY_PREFIX" in config:
+        options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
+    keys = dict(FLASK_KEYS)
+    if prefix is not None:
+        options["key_prefix"], keys["key_prefix"] = prefix, "prefix"
+    if redis is None:
+        redis = config.get("SESSION_REDIS")
+    else:
+        keys["redis"] = "redis"
+    with named_by(keys):
+        return FlaskManager(
+            same.store.transport if same else redis,
+            secret_key=config["SECRET_KEY"],
+            secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
+            permanent_lifetime=permanent_lifetime,
+            **cookie,
+            **options,
+        )
+
+
+def _check(config: cabc.Mapping[str, t.Any]) -> None:
+    """Refuse what was meant for other places than Redis."""
+    kind = config.get("SESSION_TYPE", "redis")
+    if not isinstance(kind, str) or kind.lower() != "redis":
+        raise ConfigurationError(
+            f"SESSION_TYPE={kind!r} cannot work: these sessions are in Redis. Remove "
+            'it or set it to "redis", and name the server in SESSION_REDIS.'
+        )
+    for key in config:
+        if key.startswith(_FOREIGN):
+            raise ConfigurationError(
+                f"{key} has no meaning here: these sessions are in Redis. Remove it, "
+                "and name the server in SESSION_REDIS."
+            )
