@@ -66,6 +66,7 @@ def test_the_package_itself_imports_only_the_line() -> None:
 
 #: What takes long to import, and few need.
 LATE = {
+    "demo.runner": ["app"],
     "options": ["difflib"],
     "manager": ["legacy.adoption", "legacy.reader"],
     "model.serializer": ["zoneinfo"],

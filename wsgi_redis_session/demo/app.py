@@ -36,14 +36,6 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from _typeshed.wsgi import WSGIEnvironment
 
-#: What a manager of the demo needs. Key and cookie have names of their own, so that the
-#: sessions of an application on the same server, or the same host, stay out of it.
-OPTIONS: dict[str, t.Any] = {
-    "key_prefix": "wsgi-session-demo:",
-    "cookie_name": "wsgi_session_demo",
-    "user_key": "user",
-}
-
 #: Names in the session that are not the visitor's to write.
 _RESERVED = ("visits", "user", "id_before_login")
 

@@ -27,8 +27,6 @@ from werkzeug.serving import WSGIRequestHandler
 from ..errors import SessionUnavailable
 from ..local_server import LocalServer
 from ..manager import SessionManager
-from .app import Demo
-from .app import OPTIONS
 from .server import Switch
 from .window import Trail
 from .window import Window
@@ -37,6 +35,14 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 DEFAULT_PORT = 8000
+
+#: What a manager of the demo is given. Key and cookie have names of their own, so that
+#: the sessions of an application on the same server, or the same host, stay out of it.
+OPTIONS: dict[str, t.Any] = {
+    "key_prefix": "wsgi-session-demo:",
+    "cookie_name": "wsgi_session_demo",
+    "user_key": "user",
+}
 
 
 class DemoError(Exception):
@@ -48,6 +54,12 @@ def run(*, host: str, port: int | None) -> None:
 
     Raises :exc:`DemoError` or :exc:`~wsgi_redis_session.ConfigurationError`.
     """
+    try:
+        from .app import Demo  # needs Jinja2, without which the command line works
+    except ModuleNotFoundError as error:
+        raise DemoError(
+            f"The demo needs {error.name}: pip install 'wsgi-redis-session[demo]'"
+        ) from error
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with contextlib.ExitStack() as stack:
