@@ -59,6 +59,7 @@ LINE = [
     "request.exchange",
     "request.body",
     "manager",
+    "response",
     "middleware",
 ]
 
