@@ -101,6 +101,16 @@ def test_each_experiment_shows_what_the_naive_store_does_not_do(
     assert complaints(browser) == []
 
 
+def test_one_button_runs_them_all(browser: Browser) -> None:
+    calm(browser)
+    button = find(browser, "#run-all")
+    button.click()
+    wait(browser, lambda: button.is_enabled())
+    won = browser.driver.find_elements(By.CSS_SELECTOR, ".won[data-lane=ours]")
+    lost = browser.driver.find_elements(By.CSS_SELECTOR, ".failed[data-lane=naive]")
+    assert (len(won), len(lost)) == (5, 3)
+
+
 def test_greeting_follows_an_experiment_that_logs_in(browser: Browser) -> None:
     calm(browser)
     run(browser, "login")
@@ -158,6 +168,7 @@ def test_everything_can_be_done_with_a_keyboard(browser: Browser) -> None:
     find(browser, "body").send_keys(Keys.TAB)
     assert browser.driver.switch_to.active_element.text == "Skip to the experiments"
     assert press(Keys.ENTER).get_attribute("id") == "experiments"
+    assert press(Keys.TAB).text == "Run them all"
     button = press(Keys.TAB)
     assert button.get_attribute("data-run") == "two-requests"
     button.send_keys(Keys.ENTER)

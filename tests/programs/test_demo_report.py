@@ -196,6 +196,13 @@ def test_page_shows_what_the_library_has_reported(make_manager: MakeManager) -> 
     assert page.index(">rejected<") < page.index(">created<")
 
 
+def test_event_that_comes_again_and_again_is_shown_once() -> None:
+    trail = Trail()
+    for name in ("lost", "unavailable", "unavailable", "lost"):
+        trail.add(SessionEvent(name, detail="why"))
+    assert [event.name for event in trail] == ["lost", "unavailable", "lost"]
+
+
 def test_events_of_long_ago_are_forgotten() -> None:
     trail = Trail()
     for number in range(100):

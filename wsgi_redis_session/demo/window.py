@@ -137,8 +137,9 @@ class Trail:
         self._events = collections.deque[SessionEvent](maxlen=_MAX_EVENTS)
 
     def add(self, event: SessionEvent) -> None:
-        """Remember one event and forget the oldest."""
-        self._events.appendleft(event)
+        """Remember one event, unless it is the last one again, and forget the oldest."""
+        if event not in itertools.islice(self._events, 1):
+            self._events.appendleft(event)
 
     def __iter__(self) -> cabc.Iterator[SessionEvent]:
         """The newest first."""

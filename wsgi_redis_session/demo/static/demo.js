@@ -99,9 +99,21 @@ async function run(button) {
   button.focus({ preventScroll: true });
 }
 
+async function runAll(button) {
+  button.disabled = true;
+  for (const each of document.querySelectorAll("[data-run]")) {
+    document.getElementById(each.dataset.run).scrollIntoView();
+    await run(each);
+  }
+  button.disabled = false;
+}
+
 for (const button of document.querySelectorAll("[data-run]")) {
   button.hidden = false;
   button.addEventListener("click", () => run(button));
 }
+const all = document.querySelector("#run-all");
+all.hidden = false;
+all.addEventListener("click", () => runAll(all));
 document.addEventListener("visibilitychange", listen);
 listen();

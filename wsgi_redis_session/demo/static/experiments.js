@@ -158,9 +158,9 @@ async function outage(lane) {
   await lane.step("start", async () => {
     await ask("/server/start");
     // A server that did not answer is left alone for a second.
-    for (let tries = 0; tries < 50; tries += 1) {
+    for (let tries = 0; tries < 30; tries += 1) {
       if ((await post("/try/ours/look")).ok) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await new Promise((resolve) => setTimeout(resolve, 300));
     }
   });
   const seen = await lane.look();
