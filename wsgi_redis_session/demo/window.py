@@ -137,7 +137,7 @@ class Trail:
         self._events = collections.deque[SessionEvent](maxlen=_MAX_EVENTS)
 
     def add(self, event: SessionEvent) -> None:
-        """Remember one event, unless it is the last one again, and forget the oldest."""
+        """Remember an event, unless it is the last one again; forget the oldest."""
         if event not in itertools.islice(self._events, 1):
             self._events.appendleft(event)
 
