@@ -120,8 +120,8 @@ def test_keys_of_others_are_left_alone(
 def test_key_that_is_no_session_is_shown_as_one_that_is_not(
     visitor: Client, shown: list[str], db: redis.Redis
 ) -> None:
-    db.hset(f"{KEY_PREFIX}a", "field", "value")
-    db.set(f"{KEY_PREFIX}b", "value")
+    db.hset(f"{KEY_PREFIX}{'a' * 24}", "field", "value")
+    db.set(f"{KEY_PREFIX}{'b' * 24}", "value")
     visitor.get("/")
     assert [line[-10:] for line in shown[-1].split("\n")].count("no session") == 2
 
