@@ -29,6 +29,7 @@ from werkzeug.wrappers import Response
 
 from wsgi_redis_session.demo import acts
 from wsgi_redis_session.demo.app import Demo
+from wsgi_redis_session.demo.forgery import attempts
 from wsgi_redis_session.demo.forgery import forged
 from wsgi_redis_session.demo.gates import Gates
 from wsgi_redis_session.demo.naive import NaiveStore
@@ -249,6 +250,17 @@ def test_only_the_cookie_that_was_given_opens_the_session(
     assert not any(other["works"] or other["user"] for other in others)
     assert cookie_of(visitor) not in response.text
     assert element_of(visitor.get("/").text, "user") == "ada"
+
+
+def test_forged_cookies_cost_no_command(
+    visitor: Client, make_manager: MakeManager, db: redis.Redis
+) -> None:
+    visitor.get("/")
+    db.config_resetstat()
+    attempts(make_manager(**OPTIONS), cookie_of(visitor))
+    stats = db.info("commandstats")
+    assert stats["cmdstat_get"]["calls"] == 1  # for the genuine one
+    assert not [name for name in stats if "eval" in name or "set" in name[8:11]]
 
 
 def test_forged_cookies_are_all_different(visitor: Client) -> None:
