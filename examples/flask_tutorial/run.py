@@ -63,8 +63,10 @@ def kept_server(file):
 
 
 if __name__ == "__main__":
-    # Ended like this or with Ctrl-C, it takes its server with it.
+    # Ended like this or with Ctrl-C, it takes its server with it; a closed terminal
+    # counts, but for those who chose to ignore it (nohup).
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     run()
