@@ -17,8 +17,10 @@ sess = Session()
 
 
 def create_app():
+    here = os.path.dirname(os.path.abspath(__file__))
     app = Flask(
-        __name__, instance_path=os.path.join(os.path.dirname(__file__), "instance")
+        __name__,
+        instance_path=os.environ.get("INSTANCE_PATH", os.path.join(here, "instance")),
     )
     app.config.from_mapping(
         SECRET_KEY=os.environ["SECRET_KEY"],

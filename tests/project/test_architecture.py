@@ -68,6 +68,7 @@ def test_the_package_itself_imports_only_the_line() -> None:
 
 #: What takes long to import, or few have, and few need.
 LATE = {
+    "demo.runner": ["app"],
     "options": ["difflib"],
     "manager": ["model.seal", "legacy.adoption", "legacy.reader"],
     "model.serializer": ["zoneinfo"],

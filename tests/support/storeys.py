@@ -78,7 +78,16 @@ DOORS = ["flask_manager", "flask", "paste", "pyramid"]
 #: What is run and not imported; these may import one another, in this order.
 PROGRAMS = [
     "local_server",
+    "demo.forms",
+    "demo.gates",
+    "demo.source",
+    "demo.window",
+    "demo.server",
+    "demo.acts",
+    "demo.naive",
+    "demo.forgery",
     "demo.page",
+    "demo.experiments",
     "demo.app",
     "demo.runner",
     "cli.main",
