@@ -28,12 +28,12 @@ from importlib.metadata import version
 
 import flask
 import redis
-from bench import contents
-from bench import gateway
-from bench import ignore
-from bench import read
-from bench import SECRET_KEY
-from bench import write
+from visits import contents
+from visits import gateway
+from visits import ignore
+from visits import read
+from visits import SECRET_KEY
+from visits import write
 
 from wsgi_redis_session import get_session
 from wsgi_redis_session import SessionManager
