@@ -50,6 +50,8 @@ def content(entry: Entry) -> str:
         return _TOMBSTONES[stored.state]
     if stored is None:
         return "no session"
+    if stored.envelope:
+        return "a sealed session"
     # Others chose the names: no control character of theirs gets to a terminal.
     shown = [name if name.isidentifier() else ascii(name) for name in stored.packed]
     return ", ".join(shown) or "an empty session"
