@@ -34,8 +34,8 @@ from wsgi_redis_session.model.changes import Changes
 from wsgi_redis_session.model.record import Record
 from wsgi_redis_session.model.record import Tombstone
 from wsgi_redis_session.request.successor import Successor
+from wsgi_redis_session.store.results import Saved
 from wsgi_redis_session.store.sessions import RedisStore
-from wsgi_redis_session.store.sessions import Saved
 
 #: What is explored here, of all grounds and of some; the command line does it all.
 EVERYWHERE = ("alone", "after")

@@ -25,6 +25,10 @@ MOVED_TTL = 60_000
 #: stranger: longer than a request runs, or a form lies open before it is sent again.
 RENEWED_TTL = 600_000
 
+#: How often a session is followed to its successor: more often than one is renewed
+#: while a tombstone lives.
+MAX_LINKS = 64
+
 #: Longer than anything, and yet a number that Redis can reckon with.
 _FOREVER = 1 << 50
 

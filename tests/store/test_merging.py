@@ -17,10 +17,10 @@ from wsgi_redis_session.lifetimes import Expiry
 from wsgi_redis_session.model.changes import Changes
 from wsgi_redis_session.model.record import Record
 from wsgi_redis_session.store import layout
-from wsgi_redis_session.store.sessions import Limits
+from wsgi_redis_session.store.results import Limits
+from wsgi_redis_session.store.results import Saved
+from wsgi_redis_session.store.results import TooLarge
 from wsgi_redis_session.store.sessions import RedisStore
-from wsgi_redis_session.store.sessions import Saved
-from wsgi_redis_session.store.sessions import TooLarge
 from wsgi_redis_session.transport.deadline import Deadline
 
 MakeManager = cabc.Callable[..., SessionManager]

@@ -12,11 +12,10 @@ import typing as t
 from ..errors import NotSerializable
 from ..errors import SessionClosed
 from .changes import Changes
-from .csrf import new_secret
+from .packing import Packing
 from .record import Record
 from .record import shortened
 from .record import State
-from .serializer import Serializer
 from .source import Source
 from .source import Stage
 from .values import AUTHENTICATED
@@ -38,22 +37,23 @@ class Draft:
         "_handed_out",
         "_has_removed",
         "_packed",
-        "_serializer",
         "_source",
         "_values",
         "base",
         "ended",
         "has_saved",
         "must_save",
+        "packing",
         "permanent",
         "state",
         "wants_new_sid",
     )
 
     def __init__(
-        self, base: Record, state: State, serializer: Serializer, source: Source
+        self, base: Record, state: State, packing: Packing, source: Source
     ) -> None:
-        self._serializer = serializer
+        #: Packs and unpacks values.
+        self.packing = packing
         self._source = source
         #: What ``destroy()`` was called on.
         self.ended: Record | None = None
@@ -110,7 +110,7 @@ class Draft:
         packed = self._packed[name]
         assert packed is not None  # a value without its bytes is in _values
         try:
-            value = self._serializer.loads(packed)
+            value = self.packing.loads(packed)
         except Exception:  # whatever a serializer makes of bytes that are damaged
             self._forget_all_but_assigned()
             raise KeyError(name) from None
@@ -171,32 +171,8 @@ class Draft:
         self._check_stage("a new session id")
         self.wants_new_sid = True
 
-    def confirm(self) -> None:
-        """The same, because the user has shown who it is."""
-        self.renew()
-        self.assign(AUTHENTICATED, self._source.now())
-
-    @property
-    def authenticated(self) -> int | None:
-        """When the user has last done so, in milliseconds since the epoch."""
-        return self._own(AUTHENTICATED, int)
-
-    @property
-    def csrf_secret(self) -> str | None:
-        """What the tokens in forms are made from, if there is something yet."""
-        return self._own(CSRF, str)
-
-    def draw_csrf_secret(self) -> str:
-        """The same; a new one where there is none, or a new session id is about to
-        shut out who knows it."""
-        secret = self.csrf_secret
-        is_ours = self._handed_out.get(CSRF, False)
-        if secret is None or (self.wants_new_sid and not is_ours):
-            secret = new_secret()
-            self.assign(CSRF, secret)
-        return secret
-
-    def _own(self, name: str, kind: type[T]) -> T | None:
+    def own(self, name: str, kind: type[T]) -> T | None:
+        """What the library itself keeps under a name, if that is of this kind."""
         if name not in self._packed:
             return None
         try:
@@ -288,36 +264,13 @@ class Draft:
     def _pack(self, name: str, is_set: bool) -> bytes:
         value = self._values[name]
         try:
-            return self.dumps(name, value)
+            return self.packing.dumps(name, value)
         except NotSerializable:
             # Others may have stored what this serializer reads but does not write.
             stored = self.base.packed.get(name)
-            if is_set or stored is None or not self._is_as_stored(value, stored):
+            if is_set or stored is None or not self.packing.keeps(value, stored):
                 raise
             return stored
-
-    def _is_as_stored(self, value: t.Any, stored: bytes) -> bool:
-        try:
-            return bool(self._serializer.loads(stored) == value)
-        except RecursionError:
-            return False
-
-    def dumps(self, name: str, value: t.Any) -> bytes:
-        """Pack one value.
-
-        Raises :exc:`~wsgi_redis_session.NotSerializable` naming the session's key.
-        """
-        try:
-            return self._serializer.dumps(value)
-        except (TypeError, ValueError) as error:
-            raise NotSerializable(
-                f"session[{shortened(name)}] was not saved, nor anything else in this "
-                f"session: {error}"
-            ) from error
-
-    def loads(self, packed: bytes) -> t.Any:
-        """Unpack one value; raises what the serializer does."""
-        return self._serializer.loads(packed)
 
     def report_undecodable(self, record: Record) -> None:
         """Report that values of a session cannot be read."""

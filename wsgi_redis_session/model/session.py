@@ -9,8 +9,11 @@ import typing as t
 
 from .csrf import masked
 from .csrf import matches
+from .csrf import new_secret
 from .draft import Draft
 from .source import Source
+from .values import AUTHENTICATED
+from .values import CSRF
 from .values import OWN_NAMES
 
 
@@ -80,7 +83,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
         Compare it with the time before what is worth a second look: a change of the
         password, say.
         """
-        found = self._look().authenticated
+        found = self._look().own(AUTHENTICATED, int)
         return None if found is None else found / 1000
 
     @property
@@ -119,7 +122,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
     def confirm(self) -> None:
         """The user has shown once more who it is: sets :attr:`authenticated_at`, and
         does what :meth:`regenerate` does."""
-        self._look().confirm()
+        draft = self._look()
+        draft.renew()
+        draft.assign(AUTHENTICATED, self._source.now())
 
     def csrf_token(self) -> str:
         """A token for a form, different each time, that :meth:`check_csrf_token` knows.
@@ -128,12 +133,19 @@ class Session(cabc.MutableMapping[str, t.Any]):
         :meth:`regenerate` or :meth:`confirm`; so answer a login with a redirect and not
         with a form. A visitor who has no session gets one.
         """
-        return masked(self._look().draw_csrf_secret())
+        draft = self._look()
+        secret = draft.own(CSRF, str)
+        # A new session id is about to shut out who knows the one that is stored.
+        is_old = draft.wants_new_sid and CSRF not in draft.assigned
+        if secret is None or is_old:
+            secret = new_secret()
+            draft.assign(CSRF, secret)
+        return masked(secret)
 
     def check_csrf_token(self, token: str | None) -> bool:
         """Whether what a form has sent is a token of this session's, in constant
         time."""
-        secret = self._look().csrf_secret
+        secret = self._look().own(CSRF, str)
         return secret is not None and matches(token, secret)
 
     def destroy(self) -> None:

@@ -14,30 +14,24 @@ from ..events import EventName
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
-from ..model.record import digest
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import State
 from ..model.record import Tombstone
-from ..store.sessions import Conflict
-from ..store.sessions import Saved
-from ..store.sessions import TooLarge
+from ..store.results import Conflict
+from ..store.results import Saved
+from ..store.results import TooLarge
 from ..transport.deadline import Deadline
+from .outlook import Outlook
 from .step import next_step
 from .step import Sight
 from .step import Step
-from .step import UserChange
 from .step import Wish
 from .successor import Successor
-from .turns import Turn
-from .version import Version
+from .wishes import wished
 
 if t.TYPE_CHECKING:
     from .exchange import Exchange
-
-#: The longest pause of those who contend for a session in several processes, in
-#: seconds.
-_LONGEST_PAUSE = 0.05
 
 #: Why a login or another request came to nothing.
 _REVOKED = "all the user's sessions were revoked"
@@ -53,48 +47,11 @@ class Commit:
         self._exchange = exchange
         self._parts = parts
         self._draft = draft
-        user, renews = self._compare()
-        version, sealed = self._version, draft.base.sealed
-        self._wish = Wish(
-            ends=draft.ended is not None,
-            user=user,
-            renews=renews,
-            saves=version.is_changed,
-            is_empty=not version.changes.packed,
-            may_be_login=parts.user_key.name is None and draft.may_be_login,
-            rotates=may_rotate and exchange.is_rotation_due,
-            adopts=exchange.predecessor is not None and draft.state is State.LIVE,
-            reseals=(
-                sealed is not None
-                and sealed.is_stale
-                and exchange.is_cookie_due
-                and draft.must_save is None
-            ),
-            is_late=is_late,
-        )
-        self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
-        #: What stands in the place of the session, once that is known.
-        self._tombstone = exchange.tombstone
+        version, self._wish = wished(exchange, draft, may_rotate, is_late)
         self._deadline = Deadline(parts.operation_timeout)
+        self._outlook = Outlook(exchange, draft, version, self._deadline)
         #: What is stored under a new session id that nobody knows yet.
         self._successor: Successor | None = None
-        self._attempts = 0
-        self._turn: Turn | None = None
-
-    def _compare(self) -> tuple[UserChange, bool]:
-        """Find out what has changed; what of that makes a new session id necessary."""
-        draft, user_key = self._draft, self._parts.user_key
-        version = self._version = Version(draft, self._parts.config)
-        before, changes = draft.base.packed, version.changes
-        user, confirms = user_key.change(draft, before, changes.packed), False
-        if user_key.confirmed_by in changes.changed:
-            confirms = user_key.is_confirmed(before, changes.packed)
-        renews = confirms or draft.wants_new_sid
-        if renews or user is not UserChange.NONE:
-            logs_in = user in (UserChange.LOGIN, UserChange.SWITCH)
-            now = self._parts.lifetimes.now() if logs_in or confirms else None
-            version.shut_out(user, now)
-        return user, renews
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -104,29 +61,18 @@ class Commit:
                 raise SessionUnavailable(failure.detail) from failure
             outcome = None
             while outcome is None:
-                outcome = self._take(next_step(self._wish, self._sight))
+                outcome = self._take(next_step(self._wish, self._outlook.sight))
             self._discard()
             return outcome
         except SessionUnavailable as error:
             if failure is None:
                 self._emit("unavailable", self._draft.base, str(error))
-            if not self._may_be_lost:
+            is_dropped = self._parts.config.on_unavailable == "anonymous"
+            if not (self._wish.is_passing or (is_dropped and self._wish.may_be_lost)):
                 raise
             return self._lose("Redis is away", is_outage=True)
         finally:
-            if self._turn is not None:
-                self._turn.leave()
-
-    @property
-    def _may_be_lost(self) -> bool:
-        """A login or a logout that did not happen is never reported as one."""
-        wish = self._wish
-        if wish.ends or wish.renews or wish.user is not UserChange.NONE:
-            return False
-        is_only_passing = (wish.rotates or wish.reseals) and not (
-            wish.saves or wish.adopts
-        )
-        return is_only_passing or self._parts.config.on_unavailable == "anonymous"
+            self._outlook.leave()
 
     def _take(self, step: Step) -> Outcome | None:
         """Take a step; ``None`` where the next one is to be asked for."""
@@ -136,11 +82,13 @@ class Commit:
             case Step.SAVE:
                 return self._save()
             case Step.CREATE:
-                return self._create(self._version.whole())
+                return self._create(self._outlook.version.whole())
             case Step.PART:
-                frozen = self._tombstone.frozen if self._tombstone else None
+                frozen = (
+                    self._outlook.tombstone.frozen if self._outlook.tombstone else None
+                )
                 now = self._parts.lifetimes.now()
-                return self._create(self._version.parted(frozen, now))
+                return self._create(self._outlook.version.parted(frozen, now))
             case Step.RENEW | Step.MOVE:
                 return self._renew(is_closing=step is Step.RENEW)
             case Step.FOLLOW:
@@ -150,9 +98,9 @@ class Commit:
             case Step.DROP:
                 return self._lose("it ended or was renewed while the request ran")
             case Step.ASK_AGE:
-                self._ask_age()
+                self._outlook.ask_age()
             case Step.ASK_SUCCESSOR:
-                self._ask_successor()
+                self._outlook.ask_successor()
             case Step.REFUSE:
                 stored = self._draft.base.stored
                 change = "a new session id" if stored else "a new session"
@@ -160,21 +108,25 @@ class Commit:
         return None
 
     def _keep(self) -> Outcome:
-        exchange, is_live = self._exchange, self._sight.state is State.LIVE
+        exchange, is_live = self._exchange, self._outlook.sight.state is State.LIVE
         if self._wish.is_late or not (exchange.is_cookie_due and is_live):
             return UNCHANGED
-        seen = self._version.seen
+        seen = self._outlook.version.seen
         if seen is not self._draft.base:
-            self._draft.settle(seen, self._version.own)
+            self._draft.settle(seen, self._outlook.version.own)
         return Outcome(exchange.write_cookie(seen), renewal=True)
 
     def _save(self) -> Outcome | None:
-        version = self._version
+        version = self._outlook.version
         expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        if self._draft.sets_kind and not self._is_noticed():
-            return self._refused(version.seen)
+        directory = self._parts.directory
+        if directory is not None and self._draft.sets_kind:
+            # It may live longer from now on, and so does what the index knows of it.
+            whole = version.whole()
+            if not directory.notice(self._deadline, whole, self._exchange):
+                return self._refused(version.seen)
         result = self._parts.store.save(
             self._deadline,
             version.seen,
@@ -193,15 +145,15 @@ class Commit:
                 f"{result.limit}, and was not saved."
             )
         if isinstance(result, Conflict):
-            self._meet(result.theirs)
+            self._outlook.meet(result.theirs)
         else:
-            self._see(result)
+            self._outlook.see(result)
         return None
 
     def _saved(self, result: Saved) -> Outcome:
         exchange, record = self._exchange, result.record
         is_of_another_kind = record.permanent != self._draft.base.permanent
-        self._draft.settle(record, self._version.own)
+        self._draft.settle(record, self._outlook.version.own)
         if self._wish.is_late:
             return UNCHANGED
         if not record.packed:
@@ -231,14 +183,14 @@ class Commit:
         the old one, if it is still what was seen: a session that others have ended does
         not escape, and nothing that others have saved is lost."""
         user, predecessor = self._wish.user, self._exchange.predecessor
-        record = self._version.renewed(user, self._parts.lifetimes.now())
+        record = self._outlook.version.renewed(user, self._parts.lifetimes.now())
         expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
         if is_closing and record.sealed is not None:
             # Whoever has the old session id has its data key as well.
             record = record._replace(sealed=None)
-        seen = self._version.seen
+        seen = self._outlook.version.seen
         continued = "" if self._wish.logs_in else seen.id
         successor = self._begin_successor()
         new = successor.store(record, expiry, continued)
@@ -249,10 +201,10 @@ class Commit:
         else:
             found = successor.follow(seen, predecessor, expiry)
         if isinstance(found, Tombstone):
-            self._see(found)
+            self._outlook.see(found)
             return None
         if found is not None:
-            self._meet(found)
+            self._outlook.meet(found)
             return None
         if predecessor is not None:
             outcome = self._go_on_as(new, "migrated")
@@ -262,39 +214,30 @@ class Commit:
         successor.tidy(seen)
         return outcome
 
-    def _is_noticed(self) -> bool:
-        """A session that lives longer from now on is in the index of users for as long;
-        false for one that must not be."""
-        directory = self._parts.directory
-        return directory is None or directory.notice(
-            self._deadline, self._version.whole(), self._exchange
-        )
-
     def _refused(self, seen: Record | None) -> Outcome | None:
         """All the user's sessions were revoked. So a login is none; and where it is a
         session that goes on, it ends, if it has not got a new session id meanwhile."""
         if seen is None:
             return self._lose(_REVOKED)
-        predecessor, store = self._exchange.predecessor, self._parts.store
-        if predecessor is not None:
-            predecessor.end(self._deadline)
+        if self._exchange.predecessor is not None:
+            self._exchange.predecessor.end(self._deadline)
             return self._lose(_REVOKED)
-        if not store.bar(self._deadline, seen.id):
-            found = store.load(self._deadline, seen.sid, seen.drawn)
-            if isinstance(found, Tombstone):
-                self._see(found)
-                return None
-        return self._lose(_REVOKED)
+        found = self._parts.store.barred(self._deadline, seen)
+        if found is None:
+            return self._lose(_REVOKED)
+        self._outlook.see(found)
+        return None
 
     def _follow(self) -> None:
         """Go on with the session under its new session id."""
         exchange, adopts = self._exchange, self._wish.adopts
-        assert self._tombstone is not None
+        assert self._outlook.tombstone is not None
         now = self._parts.lifetimes.now()
         if not self._wish.closes:
             self._discard()
+        old = exchange.predecessor or self._outlook.version.seen
         found = self._parts.store.follow(
-            self._deadline, self._old_sid, self._tombstone, now
+            self._deadline, old.sid, self._outlook.tombstone, now
         )
         self._wish = self._wish._replace(rotates=False, adopts=False)
         # Whoever moved it gives the browser its cookie; but where each request has
@@ -302,22 +245,18 @@ class Commit:
         exchange.forget()
         exchange.is_cookie_due = adopts
         if isinstance(found, Tombstone):
-            self._see(found)
+            self._outlook.see(found)
         else:
-            self._sight = Sight(State.LIVE, was_live=True)
-            self._meet(found)
+            self._outlook.sight = Sight(State.LIVE, was_live=True)
+            self._outlook.meet(found)
 
     def _end(self) -> Outcome | None:
         """End the session, and every other one that the browser named with it."""
         exchange, draft, store = self._exchange, self._draft, self._parts.store
         ended = draft.take_ended()
-        sids = [ticket.sid for ticket in exchange.tickets]
-        if ended.stored:
-            sids.append(ended.sid)
         if exchange.predecessor is not None:
             exchange.predecessor.end(self._deadline)
-        ids = [exchange.old_id] if exchange.old_id else []
-        for session_id in dict.fromkeys([*map(digest, sids), *ids]):
+        for session_id in exchange.named | ({ended.id} if ended.stored else set()):
             store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()
@@ -325,29 +264,19 @@ class Commit:
             self._emit("destroyed", ended)
             if self._parts.directory is not None:
                 self._parts.directory.leave(self._deadline, ended)
-        user, _ = self._compare()
-        if self._version.changes.packed:
-            self._wish = Wish(user=user, saves=True, is_late=self._wish.is_late)
-            self._sight = Sight(State.NEW)
+        is_late = self._wish.is_late
+        self._outlook.version, wish = wished(exchange, draft, False, is_late)
+        if not wish.is_empty:
+            self._wish = Wish(user=wish.user, saves=True, is_late=is_late)
+            self._outlook.sight = Sight(State.NEW)
             return None
-        if not is_known or self._wish.is_late:
+        if not is_known or is_late:
             return UNCHANGED
         return Outcome(exchange.clear_cookie())
 
-    def _ask_age(self) -> None:
-        assert self._tombstone is not None
-        left = self._parts.store.left(self._deadline, self._exchange.old_id)
-        age = self._parts.lifetimes.age(self._tombstone, left)
-        self._sight = self._sight._replace(age=age)
-
-    def _ask_successor(self) -> None:
-        assert self._tombstone is not None
-        goes_on = self._parts.store.goes_on(self._deadline, self._tombstone.successor)
-        self._sight = self._sight._replace(goes_on=goes_on)
-
     def _lose(self, reason: str, *, is_outage: bool = False) -> Outcome:
         """Drop the changes. No cookie: the browser may already have a newer one."""
-        lost = [*map(shortened, self._version.changes.names)]
+        lost = [*map(shortened, self._outlook.version.changes.names)]
         if self._draft.sets_kind:
             lost.append("whether it is permanent")
         if lost:
@@ -358,43 +287,19 @@ class Commit:
                 f"{reason}; dropped: {dropped}",
                 is_outage=is_outage,
             )
-        self._draft.lose(self._version.own)
+        self._draft.lose(self._outlook.version.own)
         self._exchange.forget()
         return UNCHANGED
 
     def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
         """The session has a session id that the browser is to learn."""
         self._successor = None
-        self._draft.settle(record, self._version.own)
+        self._draft.settle(record, self._outlook.version.own)
         self._exchange.forget()
         self._emit(name, record, detail)
         if not record.packed:
             return Outcome(self._exchange.clear_cookie())
         return Outcome(self._exchange.write_cookie(record))
-
-    def _see(self, found: Tombstone) -> None:
-        """The session is not there any more."""
-        self._tombstone = found
-        self._sight = Sight(found.state, was_live=True)
-
-    def _meet(self, theirs: Record) -> None:
-        """Others have saved, so that this request is to try again."""
-        self._attempts += 1
-        # What we have just learnt is old after a pause. So every second attempt only
-        # finds out what is stored by then, and the next one is made at once.
-        if self._turn is None and self._attempts == 2:
-            self._turn = self._parts.turns.queue(self._draft.base.id)
-            self._turn.wait(self._deadline)
-        elif self._attempts % 2 == 0:
-            self._deadline.pause(_LONGEST_PAUSE)
-        if self._deadline.left <= 0:
-            raise SessionUnavailable("too many requests write this session at once")
-        self._version.rebase(theirs)
-
-    @property
-    def _old_sid(self) -> str:
-        predecessor = self._exchange.predecessor
-        return self._version.seen.sid if predecessor is None else predecessor.sid
 
     def _begin_successor(self) -> Successor:
         if self._successor is None:

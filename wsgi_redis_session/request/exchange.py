@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import time
 import typing as t
 
@@ -16,28 +15,19 @@ from ..http.visitor import Visitor
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
+from ..model.record import digest
 from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
 from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
+from .loading import Outage
 from .loading import Parts
 from .loading import Predecessor
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-
-class Outage(enum.Enum):
-    """What a look at a session does while Redis does not answer."""
-
-    #: It raises, each time.
-    RAISE = enum.auto()
-    #: It raises once; then the session reads as empty, as error pages need it.
-    RAISE_ONCE = enum.auto()
-    #: The session reads as empty. Nothing can be saved in it.
-    READ_EMPTY = enum.auto()
 
 
 class Exchange:
@@ -47,9 +37,8 @@ class Exchange:
     then calls :meth:`finish` with the response's head, :meth:`save_late` when the body
     has been read, and :meth:`close`; or :meth:`abandon` where the application failed.
 
-    It is the :class:`~wsgi_redis_session.model.source.Source` of its session.
-    ``environ`` is the WSGI environment, which says how the request came when the cookie
-    is written: what stands further inside may have corrected it by then.
+    It is the source of its session. ``environ`` says how the request came when the
+    cookie is written: what stands further inside may have corrected it by then.
     """
 
     __slots__ = (
@@ -145,7 +134,7 @@ class Exchange:
         self.old_id = found.old_id
         #: Another library's session that this one is to replace.
         self.predecessor = found.predecessor
-        self.draft = Draft(found.base, found.state, parts.serializer, self)
+        self.draft = Draft(found.base, found.state, parts.packing, self)
         return self.draft
 
     def _is_noticed(self, deadline: Deadline, record: Record) -> bool:
@@ -166,7 +155,7 @@ class Exchange:
 
     def _begin(self) -> Draft:
         """Begin a new session."""
-        self.draft = Draft(self.fresh(), State.NEW, self.parts.serializer, self)
+        self.draft = Draft(self.fresh(), State.NEW, self.parts.packing, self)
         return self.draft
 
     @property
@@ -250,8 +239,7 @@ class Exchange:
 
         Where it raises, nothing is saved any more.
         """
-        if self.stage is Stage.OPEN:
-            self.stage = Stage.STREAMING
+        self.close_headers()
         if self.draft is None or self.draft.is_untouched:
             return
         try:
@@ -291,6 +279,12 @@ class Exchange:
             self.ends_with_body = False
 
     # The commit's side.
+
+    @property
+    def named(self) -> set[str]:
+        """The digests of all session ids that the browser came with."""
+        found = {digest(ticket.sid) for ticket in self.tickets}
+        return found | {self.old_id} if self.old_id else found
 
     def write_cookie(self, record: Record) -> str:
         """The ``Set-Cookie`` value for a session."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import enum
 import typing as t
 
 from ..config import SessionConfig
@@ -11,13 +12,13 @@ from ..events import EventLog
 from ..http.cookie import SessionCookie
 from ..http.cookie import Ticket
 from ..lifetimes import Lifetimes
+from ..lifetimes import MAX_LINKS
+from ..model.packing import Packing
 from ..model.record import digest
 from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
-from ..model.serializer import Serializer
 from ..model.session import Session
-from ..store.sessions import MAX_LINKS
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
 from .directory import Directory
@@ -60,6 +61,17 @@ class Adoption(t.Protocol):
     ) -> cabc.Iterator[tuple[str, Predecessor | Tombstone]]:
         """What the values of a browser's cookies name: session ids, each with its
         session or with what became of it."""
+
+
+class Outage(enum.Enum):
+    """What a look at a session does while Redis does not answer."""
+
+    #: It raises, each time.
+    RAISE = enum.auto()
+    #: It raises once; then the session reads as empty, as error pages need it.
+    RAISE_ONCE = enum.auto()
+    #: The session reads as empty. Nothing can be saved in it.
+    READ_EMPTY = enum.auto()
 
 
 class Found(t.NamedTuple):
@@ -202,7 +214,7 @@ class Parts(t.NamedTuple):
     loader: Loader
     #: How long a load or a commit may take, in seconds.
     operation_timeout: float
-    serializer: Serializer
+    packing: Packing
     session_class: type[Session]
     store: RedisStore
     turns: Turns

@@ -60,6 +60,18 @@ class Wish(t.NamedTuple):
         return self.renews or self.user is not UserChange.NONE
 
     @property
+    def may_be_lost(self) -> bool:
+        """Whether it may come to nothing: a login or a logout that did not happen is
+        never reported as one."""
+        return not (self.ends or self.closes)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it is nothing that the application has asked for."""
+        is_asked = self.ends or self.closes or self.saves or self.adopts
+        return (self.rotates or self.reseals) and not is_asked
+
+    @property
     def is_void(self) -> bool:
         """Whether there is nothing to do."""
         return not (

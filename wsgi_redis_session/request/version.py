@@ -48,7 +48,9 @@ class Version:
         if CSRF not in self._draft.assigned:
             packed.pop(CSRF, None)
         if authenticated is not None:
-            packed[AUTHENTICATED] = self._draft.dumps(AUTHENTICATED, authenticated)
+            packed[AUTHENTICATED] = self._draft.packing.dumps(
+                AUTHENTICATED, authenticated
+            )
         elif user is UserChange.LOGOUT:
             packed.pop(AUTHENTICATED, None)
         self.own = self.changes = Changes.between(self._draft.base.packed, packed)
@@ -72,7 +74,7 @@ class Version:
             if value is MISSING:
                 packed.pop(name, None)
             else:
-                packed[name] = self._draft.dumps(name, value)
+                packed[name] = self._draft.packing.dumps(name, value)
         self.seen = theirs
         self.changes = Changes.between(theirs.packed, packed)
 
@@ -81,7 +83,7 @@ class Version:
     ) -> list[t.Any] | None:
         """What ``on_conflict`` is to decide between; ``None`` where one of it cannot be
         read, so that ours counts."""
-        loads = self._draft.loads
+        loads = self._draft.packing.loads
         try:
             return [MISSING if one is None else loads(one) for one in versions]
         except Exception:  # whatever a serializer makes of bytes that are damaged

@@ -14,6 +14,7 @@ from ..errors import Undecodable
 from ..lifetimes import EMPTY_TTL
 from ..lifetimes import ENDED_TTL
 from ..lifetimes import Expiry
+from ..lifetimes import MAX_LINKS
 from ..lifetimes import RENEWED_TTL
 from ..lifetimes import Touch
 from ..model.changes import Changes
@@ -27,6 +28,10 @@ from ..transport.transport import Transport
 from . import layout
 from .commands import Commands
 from .commands import digits
+from .results import Conflict
+from .results import Limits
+from .results import Saved
+from .results import TooLarge
 from .scripts import END
 from .scripts import Merging
 from .scripts import RETIRE
@@ -36,44 +41,8 @@ from .scripts import TOUCH
 if t.TYPE_CHECKING:
     from ..model.seal import Seal
 
-#: How often a session is followed to its successor: more often than one is renewed
-#: while a tombstone lives.
-MAX_LINKS = 64
-
 _ENDED = layout.write_tombstone(Tombstone(State.ENDED))
 _GONE = Tombstone(State.GONE)
-
-
-class Limits(t.NamedTuple):
-    """How large a stored session may be; 0 is no limit."""
-
-    max_bytes: int
-    max_names: int
-
-
-@t.final
-class Saved(t.NamedTuple):
-    """What is stored now."""
-
-    record: Record
-    #: Whether the session had been empty, so that its cookie was taken back.
-    revived: bool
-
-
-class Conflict(t.NamedTuple):
-    """Others have changed the same names, or sealed the session with another data key;
-    nothing was written."""
-
-    theirs: Record
-
-
-class TooLarge(t.NamedTuple):
-    """With what others have saved it would be too large; nothing was written."""
-
-    #: How many bytes, or names, it would have.
-    size: int
-    unit: str
-    limit: int
 
 
 class RedisStore:
@@ -298,6 +267,14 @@ class RedisStore:
         args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), b"1")
         key = self.key_prefix + session_id
         return self._commands.change(deadline, END, key, echo, args)[0] == b"E"
+
+    def barred(self, deadline: Deadline, seen: Record) -> Tombstone | None:
+        """End a session that must not go on; ``None`` if that was done, else what has
+        become of it meanwhile."""
+        if self.bar(deadline, seen.id):
+            return None
+        found = self.load(deadline, seen.sid, seen.drawn)
+        return found if isinstance(found, Tombstone) else None
 
     def kind(self, deadline: Deadline, session_id: str) -> bool | None:
         """Whether the session under this digest is permanent; ``None`` where there is

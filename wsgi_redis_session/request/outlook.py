@@ -1,0 +1,72 @@
+"""What one commit knows of its session by now."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import SessionUnavailable
+from ..model.draft import Draft
+from ..model.record import Record
+from ..model.record import State
+from ..model.record import Tombstone
+from ..transport.deadline import Deadline
+from .step import Sight
+from .turns import Contention
+from .version import Version
+
+if t.TYPE_CHECKING:
+    from .exchange import Exchange
+
+
+class Outlook:
+    """The session as it was last seen, and as the request would store it.
+
+    What it asks raises :exc:`~wsgi_redis_session.SessionUnavailable`.
+    """
+
+    def __init__(
+        self, exchange: Exchange, draft: Draft, version: Version, deadline: Deadline
+    ) -> None:
+        self._exchange = exchange
+        self._deadline = deadline
+        self._session_id = draft.base.id
+        self._contention: Contention | None = None
+        self.version = version
+        self.sight = Sight(draft.state, was_live=draft.state is State.GONE)
+        #: What stands in the place of the session, once that is known.
+        self.tombstone = exchange.tombstone
+
+    def see(self, found: Tombstone) -> None:
+        """The session is not there any more."""
+        self.tombstone = found
+        self.sight = Sight(found.state, was_live=True)
+
+    def meet(self, theirs: Record) -> None:
+        """Others have saved, so that this request is to try again."""
+        if self._contention is None:
+            turns = self._exchange.parts.turns
+            self._contention = Contention(turns, self._session_id, self._deadline)
+        self._contention.met()
+        if self._deadline.left <= 0:
+            raise SessionUnavailable("too many requests write this session at once")
+        self.version.rebase(theirs)
+
+    def leave(self) -> None:
+        """There will be no other attempt."""
+        if self._contention is not None and self._contention.turn is not None:
+            self._contention.turn.leave()
+
+    def ask_age(self) -> None:
+        """Find out how long ago the session was renewed or ended."""
+        assert self.tombstone is not None
+        parts = self._exchange.parts
+        left = parts.store.left(self._deadline, self._exchange.old_id)
+        age = parts.lifetimes.age(self.tombstone, left)
+        self.sight = self.sight._replace(age=age)
+
+    def ask_successor(self) -> None:
+        """Find out whether it goes on under another session id."""
+        assert self.tombstone is not None
+        store = self._exchange.parts.store
+        goes_on = store.goes_on(self._deadline, self.tombstone.successor)
+        self.sight = self.sight._replace(goes_on=goes_on)
