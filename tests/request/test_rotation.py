@@ -16,6 +16,7 @@ from visitors import store
 
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session.local_server import LocalServer
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -73,7 +74,7 @@ def test_session_id_that_is_not_old_costs_no_command(
 
 
 def test_rotation_costs_two_commands(
-    manager: SessionManager, clock: Clock, db: redis.Redis
+    server: LocalServer, manager: SessionManager, clock: Clock, db: redis.Redis
 ) -> None:
     def rotate() -> None:
         assert Request(manager, header).commit() is not None

@@ -118,7 +118,7 @@ def test_nothing_prolongs_a_tombstone(
 
 
 def test_value_of_another_session_costs_no_connection_and_locks_nobody_out(
-    make_manager: MakeManager, db: redis.Redis, events: list[SessionEvent]
+    make_manager: MakeManager, server: LocalServer, db: redis.Redis
 ) -> None:
     manager = make_manager(max_connections=5)
     ada, grace = store(manager, user="Ada"), store(manager, user="Grace")
