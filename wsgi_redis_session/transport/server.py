@@ -149,7 +149,8 @@ class Server:
         try:
             left = question.deadline.after(now)
             if anew or not link.is_open:
-                link.open(min(left, patience.connect_timeout), patience.read_timeout)
+                seconds = max(min(left, patience.connect_timeout), 0.001)
+                link.open(seconds, patience.read_timeout)
             link.asked_at = now
             seconds = left if question.again is None else left / 2
             is_short = seconds < patience.read_timeout - _SLACK
