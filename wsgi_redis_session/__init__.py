@@ -13,10 +13,12 @@ from .events import SessionEvent
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
+from .model.compression import CompressedSerializer
 from .model.session import Session
 
 __all__ = [
     "MISSING",
+    "CompressedSerializer",
     "ConfigurationError",
     "HeadersAlreadySent",
     "NotSerializable",

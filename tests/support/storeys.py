@@ -22,6 +22,7 @@ LINE = [
     "model.changes",
     "model.outcome",
     "model.serializer",
+    "model.compression",
     "model.values",
     "model.source",
     "model.draft",

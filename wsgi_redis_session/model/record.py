@@ -17,7 +17,7 @@ import typing as t
 from ..errors import Undecodable
 
 if t.TYPE_CHECKING:
-    from .seal import DataKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -61,8 +61,12 @@ def shortened(name: str) -> str:
 class Sealed(t.NamedTuple):
     """How the values of a session are sealed, see the option ``encrypt``."""
 
-    #: What they are sealed with.
-    key: DataKey
+    #: The data key, and the number that was drawn with it: values merge only with
+    #: those that are sealed with the same one.
+    key: bytes
+    key_id: bytes
+    #: What seals with it.
+    aead: AESGCM
     #: The data key as it is stored: its id, and itself wrapped for one session id.
     envelope: bytes
     #: By name: a value, and the hidden name and the sealed value that stand for it.
@@ -71,7 +75,7 @@ class Sealed(t.NamedTuple):
     is_stale: bool
 
     def __repr__(self) -> str:
-        return f"<Sealed {self.key!r}>"
+        return f"<Sealed {self.key_id.hex()}>"
 
 
 class Record(t.NamedTuple):
