@@ -55,7 +55,7 @@ def _splice(draw: random.Random, data: bytes, other: bytes) -> bytes:
 
 def _patch(draw: random.Random, data: bytes, other: bytes) -> bytes:
     """A part of something else, in the same place."""
-    at, size = draw.randint(0, len(data)), draw.choice((1, 8, 24, 68))
+    at, size = draw.randint(0, len(data)), draw.choice((1, 8, 24, 48))
     return data[:at] + other[at : at + size] + data[at + size :]
 
 

@@ -63,6 +63,7 @@ class Site:
             clock=self.clock,
             # A busy machine may take its time.
             operation_timeout=60,
+            connect_timeout=60,
             read_timeout=60,
             on_event=self._note,
         )
@@ -112,7 +113,7 @@ class Site:
         if way < 0.5:
             return damaged(draw, own, self.seeds)
         if way < 0.75:
-            start = 126 if self.sealed else 58
+            start = 106 if self.sealed else 58
             return own[:start] + damaged(draw, own[start:], self.seeds)
         if way < 0.8:
             return own[:58] + ormsgpack.packb({"user": ormsgpack.packb("eve")})

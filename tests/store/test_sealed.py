@@ -26,7 +26,7 @@ from wsgi_redis_session import SessionUnavailable
 MakeManager = cabc.Callable[..., SessionManager]
 
 #: Where the envelope and the map begin.
-ENVELOPE, MAP = 58, 126
+ENVELOPE, MAP = 58, 106
 
 FOREIGN_SID = "JvY0n0wO3l-1mSDCF9uSYDg0cEvLWFyPM8Zp5nLVk_4"
 

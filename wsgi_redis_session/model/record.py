@@ -69,8 +69,10 @@ class Sealed(t.NamedTuple):
     aead: AESGCM
     #: The data key as it is stored: its id, and itself wrapped for one session id.
     envelope: bytes
-    #: By name: a value, and the hidden name and the sealed value that stand for it.
-    entries: cabc.Mapping[str, tuple[bytes, str, bytes]]
+    #: Hidden names and sealed values, as they are stored.
+    hidden: cabc.Mapping[str, bytes]
+    #: The names and values that these stand for, in the same order.
+    packed: dict[str, bytes]
     #: Whether the envelope is not what the current secret makes for this session id.
     is_stale: bool
 

@@ -5,8 +5,8 @@ data key is stored beside them, wrapped with a key that takes both a secret of t
 and the session id to derive. The session id is in the browser's cookie only, so Redis
 and the secrets together open nothing.
 
-AES-256-GCM (NIST SP 800-38D) with a random nonce for each value, and HKDF-SHA256
-(RFC 5869) of the secret and the session id.
+AES-256-GCM (NIST SP 800-38D) with a random nonce for each value; for the data key AES
+key wrap (RFC 3394) under HKDF-SHA256 (RFC 5869) of the secret and the session id.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap
 
 from ..errors import Undecodable
 from .record import Record
@@ -32,8 +35,6 @@ _KEY_BYTES = 32
 _KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
 
-#: Key id, nonce, and the data key with the tag of its AES-GCM.
-_ENVELOPE = struct.Struct("8s12s48s")
 
 #: MessagePack never begins with the first byte; the second one says what follows.
 _MARK = b"\xc1s"
@@ -41,8 +42,8 @@ _MARK = b"\xc1s"
 #: So many bytes of a name's digest stand in the place of the name.
 _HIDDEN_BYTES = 12
 
-#: What is sealed begins with the length of the name, in so many bytes, and the name.
-_LENGTH_BYTES = 4
+#: What is sealed begins with the length of the name, and the name.
+_LENGTH = struct.Struct(">I")
 
 
 class Seal:
@@ -68,21 +69,24 @@ class Seal:
         Raises :exc:`~wsgi_redis_session.errors.Undecodable` for one that is not sealed,
         that was changed, or that was moved here.
         """
-        if stored.envelope:
-            sealed, packed = self._opened(stored, sid)
+        permanent, revisions, binding, created, device, packed, envelope = stored
+        if envelope:
+            began = created.to_bytes(8)
+            sealed = self._unwrapped(envelope, sid, began + device, packed)
+            packed = _opened(sealed, began)
         elif self._accepts_plain:
-            sealed, packed = _fresh(), stored.packed
+            sealed = _fresh()
         else:
             raise Undecodable("the session is not sealed")
         return Record(
             sid,
             session_id,
-            stored.binding,
-            stored.created,
+            binding,
+            created,
             drawn,
-            stored.device,
-            stored.permanent,
-            stored.revisions,
+            device,
+            permanent,
+            revisions,
             packed,
             sealed,
         )
@@ -90,19 +94,21 @@ class Seal:
     def close(self, record: Record) -> Record:
         """A session with its values sealed; those that are already stay as they are."""
         sealed = record.sealed or _fresh()
-        key, key_id, aead, envelope, known, is_stale = sealed
+        key, key_id, aead, envelope, _, _, is_stale = sealed
         began = record.created.to_bytes(8)
         if is_stale:
-            envelope = self._wrapped(key, key_id, began + record.device, record.sid)
-        entries: dict[str, tuple[bytes, str, bytes]] = {}
+            wrapping = _wrapping(
+                self._extracted[0], record.sid, key_id + began + record.device
+            )
+            envelope = key_id + aes_key_wrap(wrapping, key)
+        known = _by_name(sealed)
+        stored: dict[str, bytes] = {}
         for name, value in record.packed.items():
-            entry = known.get(name)
-            if entry is None or entry[0] != value:
-                hidden = hide(key, name) if entry is None else entry[1]
-                about = hidden.encode() + began
-                entry = value, hidden, _sealed(aead, name, value, about)
-            entries[name] = entry
-        sealed = Sealed(key, key_id, aead, envelope, entries, False)
+            old, hidden, data = known.get(name) or (None, hide(key, name), b"")
+            if value != old:
+                data = _sealed(aead, name, value, hidden.encode() + began)
+            stored[hidden] = data
+        sealed = Sealed(key, key_id, aead, envelope, stored, dict(record.packed), False)
         # What _replace() does, for half of what it costs.
         return Record(*record[:-1], sealed)
 
@@ -115,50 +121,24 @@ class Seal:
         key = ours.sealed.key
         words = [hide(key, name).encode() for name in names]
         if with_values:
-            before = base.sealed.entries if base.sealed else {}
+            before = _by_name(base.sealed) if base.sealed else {}
             words += [before[name][2] if name in before else b"" for name in names]
         return words
 
-    def _opened(self, stored: Stored, sid: str) -> tuple[Sealed, dict[str, bytes]]:
-        """How a session is sealed, and its values."""
-        envelope, began = stored.envelope, stored.created.to_bytes(8)
-        key, key_id, is_stale = self._unwrapped(envelope, began + stored.device, sid)
-        packed: dict[str, bytes] = {}
-        entries: dict[str, tuple[bytes, str, bytes]] = {}
-        aead = AESGCM(key)
-        for hidden, sealed in stored.packed.items():
-            if sealed[:2] != _MARK:
-                raise Undecodable("a value in a sealed session is not sealed")
-            about = hidden.encode() + began
-            try:
-                plain = aead.decrypt(sealed[2:14], sealed[14:], about)
-            except (InvalidTag, ValueError):
-                raise Undecodable("a value is not what was sealed here") from None
-            end = _LENGTH_BYTES + int.from_bytes(plain[:_LENGTH_BYTES])
-            name, value = plain[_LENGTH_BYTES:end].decode(), plain[end:]
-            packed[name] = value
-            entries[name] = value, hidden, sealed
-        return Sealed(key, key_id, aead, envelope, entries, is_stale), packed
-
-    def _wrapped(self, key: bytes, key_id: bytes, about: bytes, sid: str) -> bytes:
-        """The envelope of a data key, for one session id."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        wrapping = _wrapping(self._extracted[0], sid)
-        return key_id + nonce + wrapping.encrypt(nonce, key, key_id + about)
-
     def _unwrapped(
-        self, envelope: bytes, about: bytes, sid: str
-    ) -> tuple[bytes, bytes, bool]:
-        """A data key, its id, and whether it is to be wrapped anew."""
-        key_id, nonce, wrapped = _ENVELOPE.unpack(envelope)
+        self, envelope: bytes, sid: str, about: bytes, hidden: dict[str, bytes]
+    ) -> Sealed:
+        """The data key of a session, with all that is sealed with it."""
+        key_id, wrapped = envelope[:_KEY_ID_BYTES], envelope[_KEY_ID_BYTES:]
+        about = key_id + about
         is_stale = False
         for extracted in self._extracted:
             try:
-                key = _wrapping(extracted, sid).decrypt(nonce, wrapped, key_id + about)
-            except InvalidTag:
+                key = aes_key_unwrap(_wrapping(extracted, sid, about), wrapped)
+            except InvalidUnwrap:
                 is_stale = True
                 continue
-            return key, key_id, is_stale
+            return Sealed(key, key_id, AESGCM(key), envelope, hidden, {}, is_stale)
         raise Undecodable("the data key is that of another session or another secret")
 
 
@@ -168,11 +148,26 @@ def hide(key: bytes, name: str) -> str:
     return url_safe_base64(mac[:_HIDDEN_BYTES]).decode("ascii")
 
 
+def _opened(sealed: Sealed, began: bytes) -> dict[str, bytes]:
+    """The names and values of a session that began then."""
+    aead, packed = sealed.aead, sealed.packed
+    for hidden, data in sealed.hidden.items():
+        if data[:2] != _MARK:
+            raise Undecodable("a value in a sealed session is not sealed")
+        try:
+            plain = aead.decrypt(data[2:14], data[14:], hidden.encode() + began)
+        except (InvalidTag, ValueError):
+            raise Undecodable("a value is not what was sealed here") from None
+        (size,) = _LENGTH.unpack_from(plain)
+        packed[plain[4 : 4 + size].decode()] = plain[4 + size :]
+    return packed
+
+
 def _sealed(aead: AESGCM, name: str, packed: bytes, about: bytes) -> bytes:
     """A name and its value, so that they open only where the same is true of them."""
     raw = name.encode()
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    plain = len(raw).to_bytes(_LENGTH_BYTES) + raw + packed
+    plain = _LENGTH.pack(len(raw)) + raw + packed
     return _MARK + nonce + aead.encrypt(nonce, plain, about)
 
 
@@ -180,11 +175,18 @@ def _fresh() -> Sealed:
     """A data key that nobody has, for a session of which nothing is sealed yet."""
     drawn = secrets.token_bytes(_KEY_BYTES + _KEY_ID_BYTES)
     key, key_id = drawn[:_KEY_BYTES], drawn[_KEY_BYTES:]
-    return Sealed(key, key_id, AESGCM(key), b"", {}, True)
+    return Sealed(key, key_id, AESGCM(key), b"", {}, {}, True)
 
 
-def _wrapping(extracted: HMAC, sid: str) -> AESGCM:
-    """What the data key of one session id is wrapped with (RFC 5869, section 2.3)."""
+def _by_name(sealed: Sealed) -> dict[str, tuple[bytes, str, bytes]]:
+    """By name: a value, and the hidden name and the sealed value that stand for it."""
+    pairs = zip(sealed.packed.items(), sealed.hidden.items(), strict=True)
+    return {name: (value, *stored) for (name, value), stored in pairs}
+
+
+def _wrapping(extracted: HMAC, sid: str, about: bytes) -> bytes:
+    """What the data key of one session id is wrapped with (RFC 5869, section 2.3), if
+    so much is true of the session under each of its session ids."""
     expanded = extracted.copy()
-    expanded.update(sid.encode("ascii") + b"\1")
-    return AESGCM(expanded.finalize())
+    expanded.update(sid.encode("ascii") + about + b"\1")
+    return expanded.finalize()
