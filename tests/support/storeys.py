@@ -61,6 +61,7 @@ LINE = [
     "request.exchange",
     "request.body",
     "manager",
+    "response",
     "middleware",
 ]
 

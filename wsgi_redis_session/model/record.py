@@ -21,6 +21,9 @@ if t.TYPE_CHECKING:
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
+#: What :func:`secrets.token_bytes` calls.
+_draw = secrets.SystemRandom().randbytes
+
 #: Each writer of a session draws so many bytes, and the last four are kept.
 _REVISION_BYTES = 8
 _REVISIONS_KEPT = 4
@@ -127,7 +130,7 @@ class Record(t.NamedTuple):
     def revised(self, packed: cabc.Mapping[str, bytes], permanent: bool) -> Record:
         """The same session with other contents, as a writer wants to store it."""
         earlier = self.revisions[: _REVISION_BYTES * (_REVISIONS_KEPT - 1)]
-        revisions = secrets.token_bytes(_REVISION_BYTES) + earlier
+        revisions = _draw(_REVISION_BYTES) + earlier
         return Record(
             self.sid,
             self.id,
@@ -140,6 +143,16 @@ class Record(t.NamedTuple):
             packed,
             self.sealed,
         )
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is to be sealed, or its data key to be wrapped anew."""
+        return self.sealed is not None and self.sealed.is_stale
+
+    def unsealed(self) -> Record:
+        """The same session, with a data key yet to be drawn: whoever had one of its
+        session ids has the one that it had."""
+        return self._replace(sealed=None)
 
     def renamed(self, now: int) -> Record:
         """The same session under a new session id."""
@@ -205,6 +218,7 @@ class State(enum.Enum):
     GONE = "g"
 
 
+@t.final
 class Tombstone(t.NamedTuple):
     """What stands under the key of a session that moved or ended."""
 

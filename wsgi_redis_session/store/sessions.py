@@ -6,6 +6,7 @@ id, so nothing in Redis is a usable cookie. Every key has a TTL.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ..errors import SessionUnavailable
@@ -50,6 +51,7 @@ class Limits(t.NamedTuple):
     max_names: int
 
 
+@t.final
 class Saved(t.NamedTuple):
     """What is stored now."""
 
@@ -106,12 +108,7 @@ class RedisStore:
         """
         session_id, binding = digests(sid)
         key = self.key_prefix + session_id
-
-        def is_ours(reply: t.Any) -> bool:
-            return reply is None or (
-                type(reply) is bytes and layout.is_bound(reply, binding)
-            )
-
+        is_ours = functools.partial(layout.is_bound, binding=binding)
         if touch is None:
             value = self._commands.get(deadline, key, is_ours)
         else:
@@ -119,11 +116,10 @@ class RedisStore:
             value = self._commands.run(deadline, TOUCH, key, args, is_ours)
         if value is None:
             return _GONE
-        if not is_ours(value):
-            raise Undecodable("the value is that of another session")
-        if layout.is_tombstone(value):
-            return self._opened(layout.read_tombstone(value), sid)
-        return self._open(layout.read(value), sid, session_id, drawn)
+        found = layout.parse(value)
+        if type(found) is Tombstone:
+            return self._opened(found, sid)
+        return self._open(found, sid, session_id, drawn)
 
     def tombstone(self, value: bytes, sid: str) -> Tombstone:
         """What a tombstone says that was found under a session id; of one that cannot
@@ -205,7 +201,7 @@ class RedisStore:
             ours = self._seal.close(ours)
             names = self._seal.words(changes.names, base, ours, detect_conflicts)
         else:
-            names = [name.encode() for name in changes.names]
+            names = [name.encode() for name in (*changes.changed, *changes.removed)]
             if detect_conflicts:
                 names += [base.packed.get(name, b"") for name in changes.names]
         empty_ttl = min(EMPTY_TTL, expiry.transient)
@@ -216,19 +212,18 @@ class RedisStore:
             max_bytes=self._limits.max_bytes,
             max_names=self._limits.max_names,
             sets_kind=sets_kind,
-            is_again=False,
             changed=len(changes.changed),
             removed=len(changes.removed),
-        )
+        ).pack()
         ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
-        head = (base.revision, layout.write(ours), digits(ttl))
+        head = (base.revision, layout.write(ours), b"%d" % ttl)
         letter, data = self._commands.change(
             deadline,
             SAVE,
             self.key_prefix + ours.id,
             ours.revision,
-            (*head, merging.pack(), *names),
-            (*head, merging._replace(is_again=True).pack(), *names),
+            (*head, merging, *names),
+            (*head, Merging.again(merging), *names),
         )
         if letter == b"S":
             return Saved(ours, revived=not base.packed)

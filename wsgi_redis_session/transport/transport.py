@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import time
 import typing as t
 
@@ -18,6 +19,7 @@ from ..errors import SessionUnavailable
 from ..events import EventLog
 from .breaker import Breaker
 from .deadline import Deadline
+from .question import Misdirected
 from .question import Question
 from .server import NotReplicated
 from .server import Server
@@ -35,8 +37,10 @@ class Transport(t.Protocol):
     def send(self, question: Question) -> t.Any:
         """The reply to a question.
 
-        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses, and
-        :exc:`~wsgi_redis_session.SessionUnavailable` for all other failures.
+        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses,
+        :exc:`~wsgi_redis_session.transport.question.Misdirected` where no reply can be
+        that to this question, and :exc:`~wsgi_redis_session.SessionUnavailable` for all
+        other failures.
         """
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
@@ -98,27 +102,39 @@ class ClientTransport:
     def __init__(self, client: Client, events: EventLog) -> None:
         self.client = client
         self._events = events
-        self._breaker = Breaker()
+        # Of those servers that have not answered the last time.
+        self._breakers: dict[str, Breaker] = {}
 
     def send(self, question: Question) -> t.Any:
         """See :meth:`Transport.send`."""
-        breaker, now = self._breaker, time.monotonic()
-        if breaker.open_until and breaker.refuses(now):
+        breaker = self._breaker(question) if self._breakers else None
+        if breaker and breaker.open_until and breaker.refuses(time.monotonic()):
             raise SessionUnavailable(
                 "Redis did not answer several times, and is left alone for a second"
             )
         try:
             reply = self._send(question)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            breaker = breaker or self._breaker(question)
             breaker.failed(time.monotonic())
             raise unavailable("Redis", error) from error
         except ResponseError:
             raise
         except FAILURES as error:
             raise unavailable("Redis", error) from error
-        if breaker.failures:
+        if breaker and breaker.failures:
             breaker.succeeded()
         return reply
+
+    def _breaker(self, question: Question) -> Breaker:
+        """That of the server, or of the cluster's node that has the key."""
+        node_of = getattr(self.client, "get_node_from_key", None)
+        name = ""
+        if node_of is not None:
+            # A cluster may not know any more who has it.
+            with contextlib.suppress(*FAILURES):
+                name = node_of(question.key).name
+        return self._breakers.setdefault(name, Breaker())
 
     def _send(self, question: Question) -> t.Any:
         reply = self.client.execute_command(*question.command)
@@ -127,7 +143,10 @@ class ClientTransport:
         detail = "a reply was meant for somebody else"
         self._events.emit("desynchronised", None, detail)
         self.drop()
-        return self.client.execute_command(*(question.again or question.command))
+        reply = self.client.execute_command(*(question.again or question.command))
+        if question.is_ours(reply):
+            return reply
+        raise Misdirected
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`Transport.scan`."""
