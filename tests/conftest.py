@@ -25,6 +25,9 @@ pytest.register_assert_rewrite("every_server")
 
 SECRET_KEY = "not a secret, this is a test"
 
+#: The run's own server, where managers seal what they store.
+SEALED = "sealed"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -32,15 +35,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="encrypt=True is the default of all managers in this process",
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "every_topology: runs on one server, on a cluster and on Sentinel"
-    )
-    if config.getoption("sealed"):
-        SessionConfig.__init__.__kwdefaults__["encrypt"] = True
-        os.environ["SESSION_ENCRYPT"] = "true"  # for servers that tests start
 
 
 def pytest_collection_modifyitems(
@@ -70,9 +64,18 @@ def pytest_report_header() -> str:
         return f"sessions are kept in: {server.describe()} ({server.program})"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "every_topology: runs on one server, on a cluster and on Sentinel"
+    )
+    if config.getoption("sealed"):
+        SessionConfig.__init__.__kwdefaults__["encrypt"] = True
+        os.environ["SESSION_ENCRYPT"] = "true"  # for servers that tests start
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The tests of the store and of the requests run on every topology, unless they do
-    something to one server; and so do others that say so."""
+    something to one server, and with sealed sessions; and so do others that say so."""
     path = metafunc.definition.path
     is_meant = (
         path.parent.name in ("store", "request")
@@ -81,7 +84,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
     names = {*metafunc.fixturenames}
     if is_meant and "place" in names and not names & {"server", "own_server"}:
-        metafunc.parametrize("place", TOPOLOGIES, indirect=True)
+        is_told = path.stem == "test_sealed" or metafunc.config.getoption("sealed")
+        is_plain = metafunc.definition.get_closest_marker("plain")
+        modes = [] if is_told or is_plain else [SEALED]
+        metafunc.parametrize("place", [*TOPOLOGIES, *modes], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +140,8 @@ def own_server() -> cabc.Iterator[LocalServer]:
 def place(request: pytest.FixtureRequest) -> Place:
     """Where sessions are kept, empty: on the run's own server, a cluster, or a primary
     that Sentinel watches, each started once for the whole run."""
-    found = request.getfixturevalue(getattr(request, "param", "server"))
+    name = getattr(request, "param", "server")
+    found = request.getfixturevalue("server" if name == SEALED else name)
     return OwnServer(found) if isinstance(found, LocalServer) else found
 
 
@@ -158,14 +165,18 @@ def events() -> list[SessionEvent]:
 
 @pytest.fixture
 def make_manager(
-    place: Place, events: list[SessionEvent]
+    place: Place, events: list[SessionEvent], request: pytest.FixtureRequest
 ) -> cabc.Iterator[cabc.Callable[..., SessionManager]]:
     """Make managers, which keep sessions in the place unless told otherwise."""
     made: list[SessionManager] = []
+    spec = getattr(request.node, "callspec", None)
+    is_sealed = spec is not None and spec.params.get("place") == SEALED
 
     def make(redis: t.Any = place.url, **options: t.Any) -> SessionManager:
         options.setdefault("secret_key", SECRET_KEY)
         options.setdefault("on_event", events.append)
+        if is_sealed:
+            options.setdefault("encrypt", True)
         if isinstance(place, Nodes):
             # They share the machine; nobody waits for what they do not answer.
             options = {"operation_timeout": 30, "read_timeout": 30} | options

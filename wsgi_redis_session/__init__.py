@@ -14,11 +14,13 @@ from .events import SessionEvent
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
+from .model.compression import CompressedSerializer
 from .model.info import SessionInfo
 from .model.session import Session
 
 __all__ = [
     "MISSING",
+    "CompressedSerializer",
     "ConfigurationError",
     "HeadersAlreadySent",
     "NotSerializable",

@@ -22,11 +22,12 @@ from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
+from wsgi_redis_session.local_server import LocalServer
 
 MakeManager = cabc.Callable[..., SessionManager]
 
 #: Where the envelope and the map begin.
-ENVELOPE, MAP = 58, 126
+ENVELOPE, MAP = 58, 106
 
 FOREIGN_SID = "JvY0n0wO3l-1mSDCF9uSYDg0cEvLWFyPM8Zp5nLVk_4"
 
@@ -446,7 +447,7 @@ def test_workers_with_another_first_secret_share_sessions(
 
 
 def test_touch_that_cannot_seal_harms_nobody(
-    make_manager: MakeManager, clock: Clock, db: redis.Redis
+    make_manager: MakeManager, clock: Clock, server: LocalServer, db: redis.Redis
 ) -> None:
     header = store(make_manager(clock=clock, encrypt=False), user="Ada")
     manager = make_manager(clock=clock, encrypt="migrate")

@@ -25,6 +25,7 @@ LINE = [
     "model.outcome",
     "model.serializer",
     "model.packing",
+    "model.compression",
     "model.values",
     "model.source",
     "model.draft",

@@ -17,7 +17,7 @@ import typing as t
 from ..errors import Undecodable
 
 if t.TYPE_CHECKING:
-    from .seal import DataKey
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -64,17 +64,23 @@ def shortened(name: str) -> str:
 class Sealed(t.NamedTuple):
     """How the values of a session are sealed, see the option ``encrypt``."""
 
-    #: What they are sealed with.
-    key: DataKey
+    #: The data key, and the number that was drawn with it: values merge only with
+    #: those that are sealed with the same one.
+    key: bytes
+    key_id: bytes
+    #: What seals with it.
+    aead: AESGCM
     #: The data key as it is stored: its id, and itself wrapped for one session id.
     envelope: bytes
-    #: By name: a value, and the hidden name and the sealed value that stand for it.
-    entries: cabc.Mapping[str, tuple[bytes, str, bytes]]
+    #: Hidden names and sealed values, as they are stored.
+    hidden: cabc.Mapping[str, bytes]
+    #: The names and values that these stand for, in the same order.
+    packed: dict[str, bytes]
     #: Whether the envelope is not what the current secret makes for this session id.
     is_stale: bool
 
     def __repr__(self) -> str:
-        return f"<Sealed {self.key!r}>"
+        return f"<Sealed {self.key_id.hex()}>"
 
 
 class Record(t.NamedTuple):
@@ -137,6 +143,16 @@ class Record(t.NamedTuple):
             packed,
             self.sealed,
         )
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is to be sealed, or its data key to be wrapped anew."""
+        return self.sealed is not None and self.sealed.is_stale
+
+    def unsealed(self) -> Record:
+        """The same session, with a data key yet to be drawn: whoever had one of its
+        session ids has the one that it had."""
+        return self._replace(sealed=None)
 
     def renamed(self, now: int) -> Record:
         """The same session under a new session id."""

@@ -187,9 +187,8 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        if is_closing and record.sealed is not None:
-            # Whoever has the old session id has its data key as well.
-            record = record._replace(sealed=None)
+        if is_closing and record.sealed:
+            record = record.unsealed()
         seen = self._outlook.version.seen
         continued = "" if self._wish.logs_in else seen.id
         successor = self._begin_successor()

@@ -48,6 +48,8 @@ class UserKey:
             return UserChange.NONE
         if new is None:
             return UserChange.LOGOUT
+        if self.name not in draft.assigned:
+            return UserChange.NONE  # what is stored there was no identifier before
         self._check(draft.value(self.name))
         return UserChange.LOGIN if old is None else UserChange.SWITCH
 

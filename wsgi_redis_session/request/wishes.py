@@ -33,7 +33,6 @@ def wished(
     if renews or user is not UserChange.NONE:
         logs_in = user in (UserChange.LOGIN, UserChange.SWITCH)
         version.shut_out(user, parts.lifetimes.now() if logs_in or confirms else None)
-    sealed = draft.base.sealed
     return version, Wish(
         ends=draft.ended is not None,
         user=user,
@@ -44,10 +43,7 @@ def wished(
         rotates=may_rotate and exchange.is_rotation_due,
         adopts=exchange.predecessor is not None and draft.state is State.LIVE,
         reseals=(
-            sealed is not None
-            and sealed.is_stale
-            and exchange.is_cookie_due
-            and draft.must_save is None
+            exchange.is_cookie_due and draft.must_save is None and draft.base.is_stale
         ),
         is_late=is_late,
     )

@@ -23,10 +23,9 @@ has hidden names and sealed values
 offset bytes
 ====== ===== ========================================================================
 58     8     key id: drawn at random with the data key
-66     12    nonce
-78     48    the data key, wrapped with AES-256-GCM under HKDF-SHA256 of the secret and
-             the session id; bound to what stands at 42 to 66
-126          the map: from the first 96 bits of a name's HMAC-SHA256 under the data key
+66     40    the data key, wrapped with AES (RFC 3394) under HKDF-SHA256 of the secret,
+             the session id, and what stands at 58 to 66 and at 42 to 58
+106          the map: from the first 96 bits of a name's HMAC-SHA256 under the data key
              (as base64url) to 0xc1, ``s``, a nonce of 12 bytes, and the AES-256-GCM of
              the length of the name in 4 bytes, the name, and the packed value; bound to
              the hidden name and to what stands at 42 to 50
@@ -65,7 +64,7 @@ _HEADER = struct.Struct(">BB32s8sQ8s")
 _FORMAT = 1
 _PERMANENT = 1
 _SEALED = 2
-_ENVELOPE_BYTES = 68
+_ENVELOPE_BYTES = 48
 _SESSION = b"\1"
 _TOMBSTONE = b"\0"
 _RENEWED = b"\0c"
@@ -95,8 +94,7 @@ def write(record: Record) -> bytes:
     )
     if sealed is None:
         return header + ormsgpack.packb(record.packed)
-    hidden = {name: value for _, name, value in sealed.entries.values()}
-    return header + sealed.envelope + ormsgpack.packb(hidden)
+    return header + sealed.envelope + ormsgpack.packb(sealed.hidden)
 
 
 def parse(value: bytes) -> Stored | Tombstone:

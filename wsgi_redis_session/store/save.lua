@@ -49,7 +49,7 @@ end
 -- Where the map of a value begins, and the id of the data key that it is sealed with.
 local function map_of(value)
   if string.byte(value, 2) % 4 < 2 then return 59, '' end
-  return 127, string.sub(value, 59, 66)
+  return 107, string.sub(value, 59, 66)
 end
 
 -- A MessagePack string or binary: its text, and where the next one begins.

@@ -10,7 +10,7 @@
 local value = redis.call('GET', KEYS[1])
 local flags = value and string.byte(value, 2) or 0
 -- What is sealed has its data key before its values.
-local empty = flags % 4 < 2 and 59 or 127
+local empty = flags % 4 < 2 and 59 or 107
 if value and string.byte(value) == 1 and #value > empty then
   local ttl = tonumber(ARGV[1 + flags % 2])
   local left = struct.unpack('>I8', value, 43) + tonumber(ARGV[3])
