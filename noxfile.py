@@ -110,7 +110,7 @@ def wheel(session: nox.Session) -> None:
         unpacked = dist / packed.name.removesuffix(".tar.gz")
         check_sdist(session, unpacked)
         check_wheel(session, built)
-        session.install(f"{built}[demo]")
+        session.install(f"{built}[demo,tutorial]")
         session.install(f"{built}[fast,flask,test]", "mod_wsgi")
         session.run("pip", "check")
         shutil.rmtree(unpacked / PACKAGE)

@@ -8,12 +8,14 @@ import re
 import typing as t
 
 import pytest
+from browser import PATIENCE
 from werkzeug.test import Client
 from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.demo.app import Demo
+from wsgi_redis_session.demo.gates import Gates
 from wsgi_redis_session.demo.runner import OPTIONS
 
 MakeManager = cabc.Callable[..., SessionManager]
@@ -45,7 +47,8 @@ def visitor(make_visitor: MakeVisitor) -> Client:
 def visitors(
     make_manager: MakeManager, show: cabc.Callable[[str], object], **options: t.Any
 ) -> MakeVisitor:
-    app = Demo(make_manager(**OPTIONS, **options), show)
+    gates = Gates(patience=PATIENCE)
+    app = Demo(make_manager(**OPTIONS, **options), show, gates=gates)
     return lambda: Client(app, Response)
 
 

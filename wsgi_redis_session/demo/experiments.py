@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 from werkzeug.datastructures import MultiDict
@@ -111,7 +112,7 @@ class Experiments:
         if not cookie:
             raise BadRequest("There is no cookie yet that somebody could change.")
         found = attempts(self._sessions, cookie)
-        return _json([attempt._asdict() for attempt in found])
+        return _json([dataclasses.asdict(attempt) for attempt in found])
 
     def _turn(self, request: Request, action: str) -> Response:
         if self._switch is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import typing as t
 
@@ -12,7 +13,8 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-class Attempt(t.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Attempt:
     """One cookie that was tried."""
 
     what: str

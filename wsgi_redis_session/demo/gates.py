@@ -6,7 +6,7 @@ import collections
 import threading
 
 #: Seconds after which nobody waits any more.
-PATIENCE = 5
+PATIENCE = 20
 
 
 class Gates:
