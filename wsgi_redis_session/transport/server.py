@@ -29,6 +29,9 @@ _UNANSWERED = (RedisConnectionError, RedisTimeoutError)
 #: It is not the server that it was, or not ready yet.
 _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
 
+#: How much of the time for a reply the server may wait for its replicas.
+_SHARE = 0.8
+
 #: What is left of a deadline, in seconds, may be so much less than what a reply may
 #: take, before that is shortened.
 _SLACK = 0.05
@@ -122,7 +125,8 @@ class Server:
                 break
             question = question.asked_again()
             try:
-                return self._ask(question, time.monotonic(), before)
+                # What has closed one connection may have closed all of them.
+                return self._ask(question, time.monotonic(), before, anew=True)
             except _UNANSWERED as next_error:
                 error = next_error
         self._breaker.failed(time.monotonic())
@@ -163,7 +167,7 @@ class Server:
             if before is not None:
                 _, reply = link.ask(before, question.command, seconds=most)
             elif question.writes and self._wait_replicas:
-                reply = self._write(link, question.command, left, most)
+                reply = self._write(link, question.command, seconds, most)
             else:
                 reply = link.ask(question.command, seconds=most)
             is_error = type(reply) is not bytes and isinstance(reply, RedisError)
@@ -179,7 +183,9 @@ class Server:
     ) -> t.Any:
         """Ask, and wait until what was written has arrived at replicas."""
         count = b"%d" % self._wait_replicas
-        milliseconds = b"%d" % max(1, int(seconds * 1000) - 20)
+        # That too few have it is to be known before the reply is given up.
+        longest = min(seconds, self._patience.read_timeout)
+        milliseconds = b"%d" % max(1, int(longest * _SHARE * 1000))
         wait = ("WAIT", count, milliseconds)
         reply, arrived = link.ask(command, wait, seconds=most)
         if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
