@@ -29,6 +29,10 @@ _UNANSWERED = (RedisConnectionError, RedisTimeoutError)
 #: It is not the server that it was, or not ready yet.
 _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
 
+#: How often all links are closed at most because the server is not the one it was, in
+#: seconds.
+_DROP_INTERVAL = 1.0
+
 #: How much of the time for a reply the server may wait for its replicas.
 _SHARE = 0.8
 
@@ -73,6 +77,8 @@ class Server:
         self._events = events
         self._wait_replicas = wait_replicas
         self._breaker = Breaker()
+        # When all links were closed the last time, because of what the server said.
+        self._dropped = float("-inf")
 
     def ask(self, question: Question, before: Command | None = None) -> t.Any:
         """The reply to a question; raises an error of the server's, too.
@@ -100,7 +106,6 @@ class Server:
         if type(reply) is not bytes and isinstance(reply, RedisError):
             if not _is_demotion(reply):
                 raise reply
-            self.drop()
             return self._second(question, before)
         return reply
 
@@ -133,8 +138,13 @@ class Server:
         raise error
 
     def _second(self, question: Question, before: Command | None) -> t.Any:
-        """Ask over another link, which may lead to another server."""
-        reply = self._ask(question.asked_again(), time.monotonic(), before)
+        """Ask over a new link, which may lead to another server, as all others then
+        have to; where it is the same server, they are not opened anew each time."""
+        now = time.monotonic()
+        if now - self._dropped >= _DROP_INTERVAL:
+            self._dropped = now
+            self.drop()
+        reply = self._ask(question.asked_again(), now, before, anew=True)
         if isinstance(reply, RedisError):
             raise reply
         return reply
