@@ -138,16 +138,20 @@ class Server:
         raise error
 
     def _second(self, question: Question, before: Command | None) -> t.Any:
-        """Ask over a new link, which may lead to another server, as all others then
-        have to; where it is the same server, they are not opened anew each time."""
+        """Ask over a new link, which may lead to another server."""
         now = time.monotonic()
-        if now - self._dropped >= _DROP_INTERVAL:
-            self._dropped = now
-            self.drop()
+        self._leave(now)
         reply = self._ask(question.asked_again(), now, before, anew=True)
         if isinstance(reply, RedisError):
             raise reply
         return reply
+
+    def _leave(self, now: float) -> None:
+        """Let all links be opened anew, because they may lead to another server by now;
+        where it is the same one, not each time."""
+        if now - self._dropped >= _DROP_INTERVAL:
+            self._dropped = now
+            self.drop()
 
     def _ask(
         self,
@@ -201,6 +205,8 @@ class Server:
         reply, arrived = link.ask(command, wait, seconds=most)
         if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
             return reply
+        # A primary that others have given up has no replicas any more.
+        self._leave(time.monotonic())
         raise NotReplicated(
             f"stored, but not on {self._wait_replicas} replicas (wait_replicas), only "
             f"on {arrived}"
