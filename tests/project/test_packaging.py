@@ -81,8 +81,9 @@ def test_tools_check_against_the_oldest_python() -> None:
     assert f'target-version = "py{oldest.replace(".", "")}"' in ruff
 
 
-def test_readme_names_the_versions_that_can_be_installed() -> None:
-    section = README.split("\nSupported versions\n", 1)[1]
+def test_documentation_names_the_versions_that_can_be_installed() -> None:
+    page = PROJECT.joinpath("docs", "deployment.rst").read_text()
+    section = page.split("\nSupported versions\n", 1)[1]
     assert "Python {}.{} to {}.{}".format(*PYTHONS[0], *PYTHONS[-1]) in section
     for requirement in REQUIRED + EXTRAS["flask"] + EXTRAS["fast"]:
         assert f"``{requirement}``" in section
