@@ -18,6 +18,7 @@ from ..errors import SessionUnavailable
 from ..events import EventLog
 from .breaker import Breaker
 from .deadline import Deadline
+from .question import Misdirected
 from .question import Question
 from .server import NotReplicated
 from .server import Server
@@ -38,8 +39,10 @@ class Transport(t.Protocol):
     def send(self, question: Question) -> t.Any:
         """The reply to a question.
 
-        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses, and
-        :exc:`~wsgi_redis_session.SessionUnavailable` for all other failures.
+        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses,
+        :exc:`~wsgi_redis_session.transport.question.Misdirected` where no reply can be
+        that to this question, and :exc:`~wsgi_redis_session.SessionUnavailable` for all
+        other failures.
         """
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
@@ -132,7 +135,10 @@ class ClientTransport:
         detail = "a reply was meant for somebody else"
         self._events.emit("desynchronised", None, detail)
         self.drop()
-        return self.client.execute_command(*(question.again or question.command))
+        reply = self.client.execute_command(*(question.again or question.command))
+        if question.is_ours(reply):
+            return reply
+        raise Misdirected
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`Transport.scan`."""
