@@ -93,6 +93,8 @@ class FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # ne
     def __setitem__(self, name: str, value: t.Any) -> None:
         if name == _PERMANENT:
             self.permanent = value
+        elif type(name) is str:
+            self._look().assign(name, value)
         else:
             super().__setitem__(name, value)
 
