@@ -97,6 +97,15 @@ def in_its_package(path: pathlib.Path) -> str:
     return path.relative_to(package).as_posix()
 
 
+def test_badges_say_what_is_so() -> None:
+    metadata = SETUP["metadata"]
+    pythons = "{}.{}_to_{}.{}".format(*PYTHONS[0], *PYTHONS[-1])
+    assert f"/badge/python-{pythons}-blue" in README
+    assert f"/badge/license-{metadata['license'].replace('-', '--')}-blue" in README
+    assert SETUP["mypy"]["strict"] == "True"
+    assert "/badge/typed-mypy_strict-blue" in README
+
+
 def test_workflow_tests_every_supported_version() -> None:
     workflow = PROJECT.joinpath(".github", "workflows", "ci.yml").read_text()
     versions = ", ".join(f'"{major}.{minor}"' for major, minor in PYTHONS)
