@@ -26,6 +26,7 @@ from readme import block
 from readme import blocks
 from readme import PAGES
 from readme import PROJECT
+from readme import README
 from readme import run
 from werkzeug.test import Client
 
