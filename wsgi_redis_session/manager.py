@@ -25,6 +25,7 @@ from .options import named_by
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
+from .request.turns import Turns
 from .request.user import UserKey
 from .store.sessions import Limits
 from .store.sessions import RedisStore
@@ -66,7 +67,7 @@ class SessionManager:
         **options: t.Any,
     ) -> None:
         config = SessionConfig.from_options(options)
-        events, lifetimes = EventLog(config.on_event), Lifetimes(config)
+        events, lifetimes = EventLog(config.on_event, config.clock), Lifetimes(config)
         serializer = config.serializer or MessagePackSerializer()
         transport = connect(redis, config, events)
         limits = Limits(config.max_bytes or 0, config.max_names or 0)
@@ -87,6 +88,7 @@ class SessionManager:
             serializer=serializer,
             session_class=self.session_class,
             store=self.store,
+            turns=Turns(),
             user_key=UserKey(config.user_key, serializer),
         )
 
