@@ -110,7 +110,7 @@ class Writers:
     def begin(self, versions: Versions) -> Record:
         """What the session was, before others have stored their version of it."""
         base = Record.fresh(CREATED).revised(versions.base, permanent=False)
-        self.store(NO_LIMITS).replace(Deadline(PATIENCE), base, EXPIRY.transient)
+        assert self.store(NO_LIMITS).create(Deadline(PATIENCE), base, EXPIRY.transient)
         assert isinstance(self.save(base, versions.theirs), Saved)
         return base
 
