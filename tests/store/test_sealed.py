@@ -218,7 +218,9 @@ def test_frozen_values_are_read_with_the_old_cookie(
     request.session["user"] = "ada"
     request.commit()
     assert look(manager, header) == {"csrf": "known before"}
-    assert not any(b"known before" in db.get(key) for key in db.scan_iter())
+    assert not any(
+        b"known before" in db.get(key) for key in db.scan_iter(_type="string")
+    )
 
 
 def test_values_of_another_library_are_frozen_sealed(
@@ -230,7 +232,9 @@ def test_values_of_another_library_are_frozen_sealed(
     request = Request(manager, f"session={FOREIGN_SID}")
     request.session["user"] = "ada"
     request.commit()
-    assert not any(b"known before" in db.get(key) for key in db.scan_iter())
+    assert not any(
+        b"known before" in db.get(key) for key in db.scan_iter(_type="string")
+    )
     assert look(manager, f"session={FOREIGN_SID}") == {"csrf": "known before"}
 
 

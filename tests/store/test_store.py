@@ -26,9 +26,8 @@ from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
-from wsgi_redis_session.store.scripts import END
-from wsgi_redis_session.store.scripts import RETIRE
-from wsgi_redis_session.store.scripts import SAVE
+from wsgi_redis_session.store import scripts
+from wsgi_redis_session.store.scripts import Script
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -140,7 +139,7 @@ def test_reply_to_somebody_elses_question_is_asked_for_again(
 # What is sent.
 
 
-SCRIPTS = (END, RETIRE, SAVE)
+SCRIPTS = [script for script in vars(scripts).values() if isinstance(script, Script)]
 
 #: What the save script does inside of the server.
 SAVE_SCRIPT = {"getrange": 1, "set": 1}

@@ -72,7 +72,8 @@ class Commit:
                 raise
             return self._lose("Redis is away", is_outage=True)
         finally:
-            self._outlook.leave()
+            if self._outlook.contention is not None:
+                self._outlook.contention.leave()
 
     def _take(self, step: Step) -> Outcome | None:
         """Take a step; ``None`` where the next one is to be asked for."""
@@ -122,7 +123,7 @@ class Commit:
         if expiry is None:
             return self._lose("its lifetime is over")
         directory = self._parts.directory
-        if directory is not None and self._draft.sets_kind:
+        if directory is not None and version.sets_kind:
             # It may live longer from now on, and so does what the index knows of it.
             whole = version.whole()
             if not directory.notice(self._deadline, whole, self._exchange):
@@ -133,7 +134,7 @@ class Commit:
             version.whole(),
             version.changes,
             expiry,
-            sets_kind=self._draft.sets_kind,
+            sets_kind=version.sets_kind,
             detect_conflicts=self._parts.config.on_conflict is not None,
         )
         if type(result) is Saved:

@@ -84,8 +84,6 @@ class Exchange:
         #: What the response has to tell the browser.
         self.outcome = UNCHANGED
 
-    # The session's side.
-
     def load(self) -> Draft:
         """The session that the browser's cookie names, or a new one.
 
@@ -169,7 +167,7 @@ class Exchange:
         return Visitor.of(self.environ, self.parts.config)
 
     def now(self) -> int:
-        """Milliseconds since the epoch."""
+        """In milliseconds since the epoch."""
         return self.parts.lifetimes.now()
 
     def fresh(self) -> Record:
@@ -239,7 +237,8 @@ class Exchange:
 
         Where it raises, nothing is saved any more.
         """
-        self.close_headers()
+        if self.stage is Stage.OPEN:
+            self.stage = Stage.STREAMING
         if self.draft is None or self.draft.is_untouched:
             return
         try:

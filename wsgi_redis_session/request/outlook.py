@@ -30,7 +30,8 @@ class Outlook:
         self._exchange = exchange
         self._deadline = deadline
         self._session_id = draft.base.id
-        self._contention: Contention | None = None
+        #: To be left at the end; ``None`` where nobody else was met.
+        self.contention: Contention | None = None
         self.version = version
         self.sight = Sight(draft.state, was_live=draft.state is State.GONE)
         #: What stands in the place of the session, once that is known.
@@ -43,18 +44,13 @@ class Outlook:
 
     def meet(self, theirs: Record) -> None:
         """Others have saved, so that this request is to try again."""
-        if self._contention is None:
+        if self.contention is None:
             turns = self._exchange.parts.turns
-            self._contention = Contention(turns, self._session_id, self._deadline)
-        self._contention.met()
+            self.contention = Contention(turns, self._session_id, self._deadline)
+        self.contention.met()
         if self._deadline.left <= 0:
             raise SessionUnavailable("too many requests write this session at once")
         self.version.rebase(theirs)
-
-    def leave(self) -> None:
-        """There will be no other attempt."""
-        if self._contention is not None and self._contention.turn is not None:
-            self._contention.turn.leave()
 
     def ask_age(self) -> None:
         """Find out how long ago the session was renewed or ended."""

@@ -61,8 +61,7 @@ class Contention:
         self._session_id = session_id
         self._deadline = deadline
         self._attempts = 0
-        #: To be left at the end.
-        self.turn: Turn | None = None
+        self._turn: Turn | None = None
 
     def met(self) -> None:
         """Others have saved: let some go first, before the next attempt.
@@ -71,8 +70,13 @@ class Contention:
         what is stored by then, and the next one is made at once.
         """
         self._attempts += 1
-        if self.turn is None and self._attempts == 2:
-            self.turn = self._turns.queue(self._session_id)
-            self.turn.wait(self._deadline)
+        if self._turn is None and self._attempts == 2:
+            self._turn = self._turns.queue(self._session_id)
+            self._turn.wait(self._deadline)
         elif self._attempts % 2 == 0:
             self._deadline.pause(_LONGEST_PAUSE)
+
+    def leave(self) -> None:
+        """There will be no other attempt."""
+        if self._turn is not None:
+            self._turn.leave()

@@ -29,17 +29,11 @@ class Version:
         self._config = config
         #: What the request did to what it had loaded.
         self.own = draft.changes()
+        #: Whether the session becomes permanent by it, or temporary.
+        self.sets_kind = draft.sets_kind
         #: The session as it was last seen, and what the request does to that.
         self.seen = draft.base
         self.changes = self.own
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether there is anything to save."""
-        draft, changes = self._draft, self.changes
-        if draft.must_save is not None:
-            return draft.must_save
-        return bool(changes.changed or changes.removed or draft.sets_kind)
 
     def shut_out(self, user: UserChange, authenticated: int | None) -> None:
         """The session is to get a new session id that shuts the old one out: what the
@@ -93,7 +87,7 @@ class Version:
     def whole(self) -> Record:
         """Everything: what others have stored, and our changes to it."""
         draft = self._draft
-        permanent = draft.permanent if draft.sets_kind else self.seen.permanent
+        permanent = draft.permanent if self.sets_kind else self.seen.permanent
         return self.seen.revised(self._checked(self.changes.packed), permanent)
 
     def renewed(self, user: UserChange, now: int) -> Record:

@@ -33,12 +33,15 @@ def wished(
     if renews or user is not UserChange.NONE:
         logs_in = user in (UserChange.LOGIN, UserChange.SWITCH)
         version.shut_out(user, parts.lifetimes.now() if logs_in or confirms else None)
+    changes, saves = version.changes, draft.must_save
+    if saves is None:
+        saves = bool(changes.changed or changes.removed or version.sets_kind)
     return version, Wish(
         ends=draft.ended is not None,
         user=user,
         renews=renews,
-        saves=version.is_changed,
-        is_empty=not version.changes.packed,
+        saves=saves,
+        is_empty=not changes.packed,
         may_be_login=user_key.name is None and draft.may_be_login,
         rotates=may_rotate and exchange.is_rotation_due,
         adopts=exchange.predecessor is not None and draft.state is State.LIVE,
