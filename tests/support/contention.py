@@ -6,8 +6,8 @@ adds up. Prints how many of them were refused, how many names there are, and the
 
     $ python tests/support/contention.py [REQUESTS]
 
-Who is refused has met others until ``operation_timeout`` was over, one second. Where the
-machine is too busy for that, set ``SESSION_OPERATION_TIMEOUT`` and
+Who is refused has met others until ``operation_timeout`` was over, one second. Where
+the machine is too busy for that, set ``SESSION_OPERATION_TIMEOUT`` and
 ``SESSION_READ_TIMEOUT`` in the environment.
 """
 
