@@ -61,8 +61,7 @@ class Saved(t.NamedTuple):
 
 
 class Conflict(t.NamedTuple):
-    """Others have changed the same names, or sealed the session with another data key;
-    nothing was written."""
+    """Others have changed the same names, or drawn a data key; nothing was written."""
 
     theirs: Record
 
@@ -84,11 +83,7 @@ class RedisStore:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        key_prefix: str,
-        limits: Limits,
-        seal: Seal | None = None,
+        self, transport: Transport, key_prefix: str, limits: Limits, seal: Seal | None
     ) -> None:
         self.transport = transport
         self.key_prefix = key_prefix
@@ -147,8 +142,7 @@ class RedisStore:
             return _GONE
 
     def create(self, deadline: Deadline, record: Record, ttl: int) -> Record | None:
-        """Store a new session; how it is stored, ``None`` if the session id is
-        taken."""
+        """Store a new session; how it is stored, ``None`` if its id is taken."""
         if self._seal is not None:
             record = self._seal.close(record)
         key = self.key_prefix + record.id
