@@ -20,6 +20,7 @@ from ..model.session import Session
 from ..store.sessions import MAX_LINKS
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
+from .turns import Turns
 from .user import UserKey
 
 
@@ -201,4 +202,5 @@ class Parts(t.NamedTuple):
     serializer: Serializer
     session_class: type[Session]
     store: RedisStore
+    turns: Turns
     user_key: UserKey
