@@ -90,7 +90,7 @@ class Writers:
         self._transport = manager.store.transport
 
     def store(self, limits: Limits) -> RedisStore:
-        return RedisStore(self._transport, "merging:", limits)
+        return RedisStore(self._transport, "merging:", limits, None)
 
     def save(
         self, base: Record, version: Packed, limits: Limits = NO_LIMITS

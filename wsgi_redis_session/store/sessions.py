@@ -53,11 +53,7 @@ class RedisStore:
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        key_prefix: str,
-        limits: Limits,
-        seal: Seal | None = None,
+        self, transport: Transport, key_prefix: str, limits: Limits, seal: Seal | None
     ) -> None:
         self.transport = transport
         self.key_prefix = key_prefix
@@ -116,8 +112,7 @@ class RedisStore:
             return _GONE
 
     def create(self, deadline: Deadline, record: Record, ttl: int) -> Record | None:
-        """Store a new session; how it is stored, ``None`` if the session id is
-        taken."""
+        """Store a new session; how it is stored, ``None`` if its id is taken."""
         if self._seal is not None:
             record = self._seal.close(record)
         key = self.key_prefix + record.id
