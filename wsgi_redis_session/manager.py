@@ -77,7 +77,7 @@ class SessionManager:
         **options: t.Any,
     ) -> None:
         config = SessionConfig.from_options(options)
-        events, lifetimes = EventLog(config.on_event), Lifetimes(config)
+        events, lifetimes = EventLog(config.on_event, config.clock), Lifetimes(config)
         serializer = config.serializer or MessagePackSerializer()
         transport = connect(redis, config, events)
         limits = Limits(config.max_bytes or 0, config.max_names or 0)

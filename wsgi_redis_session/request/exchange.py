@@ -129,6 +129,8 @@ class Exchange:
             self.failure = failure
             parts.events.emit("unavailable", None, str(failure))
             return self._read_empty(failure)
+        if self.tickets and parts.events.outage.is_on:
+            parts.events.outage.answered()
         if found is None:
             if tickets is None:
                 parts.events.emit("rejected", None, "the cookie is not one of ours")
