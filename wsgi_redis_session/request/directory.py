@@ -78,7 +78,7 @@ class Directory:
         ttl: int,
         request: Request,
         before: str = "",
-    ) -> list[str] | None:
+    ) -> list[tuple[str, bytes]] | None:
         """A session is about to be stored for so many milliseconds, in the place of
         another one or, without ``before``, because its user logs in.
 
@@ -111,6 +111,12 @@ class Directory:
         ttl = expiry.of(record.permanent)
         return bool(self._enter(deadline, user, record, ttl, request, record.id))
 
+    def refuses(self, deadline: Deadline, record: Record) -> bool:
+        """Whether a session that is another library's must not become one of ours,
+        because all its user's were revoked."""
+        user = self._user_key.user(record.packed)
+        return user is not None and self._index.is_marked(deadline, user)
+
     def knows(self, record: Record) -> bool:
         """Whether a session has a user, so that it is in the index."""
         return self._user_key.user(record.packed) is not None
@@ -136,30 +142,37 @@ class Directory:
             deadline, user, record.id, known, ttl, before=before, limit=limit
         )
 
-    def leave(
-        self, deadline: Deadline, record: Record, session_ids: cabc.Iterable[str] = ()
-    ) -> None:
-        """A session of the user of ``record`` has ended, it or those that are named.
+    def leave(self, deadline: Deadline, record: Record) -> None:
+        """A session has ended, or got a new session id.
 
         What stays in the index does no harm, so this raises nothing.
         """
         user = self._user_key.user(record.packed)
         if user is not None:
             with contextlib.suppress(SessionUnavailable):
-                self._index.leave(deadline, user, [*session_ids] or [record.id])
+                self._index.leave(deadline, user, [record.id])
 
     def end_surplus(
-        self, deadline: Deadline, record: Record, session_ids: list[str]
+        self, deadline: Deadline, record: Record, surplus: list[tuple[str, bytes]]
     ) -> None:
         """End what is too many since the user of ``record`` logged in.
 
         What it does not get to, the next login does, so this raises nothing.
         """
+        user = self._user_key.user(record.packed)
+        if user is None or not surplus:
+            return
         with contextlib.suppress(SessionUnavailable):
-            for session_id in session_ids:
-                self._end(deadline, session_id, "the oldest of too many")
-        if session_ids:
-            self.leave(deadline, record, session_ids)
+            missed = {
+                device
+                for session_id, device in surplus
+                if not self._end(deadline, session_id, "the oldest of too many")
+            }
+            self._index.leave(deadline, user, [found for found, _ in surplus])
+            if missed:  # it has ended by itself, or got a new session id
+                self._end_all(
+                    deadline, user, lambda it: it.known.device in missed, [], []
+                )
 
     # What sites ask.
 
@@ -188,30 +201,44 @@ class Directory:
         """
         ended: list[str] = []
         left: list[str] = []
+
+        def is_meant(entry: Entry) -> bool:
+            if entry.known.device == kept:
+                return False
+            if device is not None:
+                return entry.known.device == device
+            return entry.entered <= limit
+
         try:
-            limit = None
             if device is None:
                 ttl = self._lifetimes.longest_ttl
                 limit = self._index.mark(deadline.renewed(), user, kept, ttl)
-            for _ in range(_PASSES):
-                left = [
-                    entry.id
-                    for entry in self._index.entries(deadline.renewed(), user)
-                    if entry.known.device == (device or entry.known.device)
-                    if entry.known.device != kept
-                    if limit is None or entry.entered <= limit
-                ]
-                if not left:
-                    return len(ended)
-                done = left.copy()
-                while left:
-                    if self._end(deadline.renewed(), left[0], "revoked"):
-                        ended.append(left[0])
-                    del left[0]
-                self._index.leave(deadline.renewed(), user, done)
-            raise SessionUnavailable("the user's sessions are renewed all the time")
+            self._end_all(deadline, user, is_meant, ended, left)
         except SessionUnavailable as error:
             raise PartlyRevoked(str(error), ended, left) from error
+        return len(ended)
+
+    def _end_all(
+        self,
+        deadline: Deadline,
+        user: User,
+        is_meant: cabc.Callable[[Entry], bool],
+        ended: list[str],
+        left: list[str],
+    ) -> None:
+        """End sessions of a user until there are no more of those that are meant."""
+        for _ in range(_PASSES):
+            entries = self._index.entries(deadline.renewed(), user)
+            left[:] = [entry.id for entry in entries if is_meant(entry)]
+            if not left:
+                return
+            done = left.copy()
+            while left:
+                if self._end(deadline.renewed(), left[0], "revoked"):
+                    ended.append(left[0])
+                del left[0]
+            self._index.leave(deadline.renewed(), user, done)
+        raise SessionUnavailable("the user's sessions are renewed all the time")
 
     def _end(self, deadline: Deadline, session_id: str, detail: str) -> bool:
         ended = self._store.bar(deadline, session_id)

@@ -22,6 +22,7 @@ from ..model.record import Tombstone
 from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
+from .loading import Found
 from .loading import Parts
 from .loading import Predecessor
 
@@ -123,8 +124,7 @@ class Exchange:
                 found = found if self._is_noticed(deadline, found.base) else None
             is_found = found is not None and found.state is State.LIVE
             if loader.adoption is not None and not is_found:
-                values = parts.cookie.values(header)
-                found = loader.find_predecessor(deadline, values) or found
+                found = self._find_predecessor(deadline, header) or found
         except SessionUnavailable as failure:
             self.failure = failure
             parts.events.emit("unavailable", None, str(failure))
@@ -147,6 +147,18 @@ class Exchange:
         self.predecessor = found.predecessor
         self.draft = Draft(found.base, found.state, parts.serializer, self)
         return self.draft
+
+    def _find_predecessor(self, deadline: Deadline, header: str) -> Found | None:
+        """Another library's session; it ends here, if all its user's were revoked."""
+        parts = self.parts
+        found = parts.loader.find_predecessor(deadline, parts.cookie.values(header))
+        predecessor = found and found.predecessor
+        if found is None or predecessor is None or parts.directory is None:
+            return found
+        if not parts.directory.refuses(deadline, found.base):
+            return found
+        predecessor.end(deadline)
+        return None
 
     def _is_noticed(self, deadline: Deadline, record: Record) -> bool:
         """Tell the index of users that a session was seen; false for one that ends
