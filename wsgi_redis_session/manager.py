@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import os
-import re
 import typing as t
 from uuid import UUID
 
@@ -29,7 +28,6 @@ from .request.directory import Directory
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
-from .request.user import named
 from .request.user import UserKey
 from .store.sessions import Limits
 from .store.sessions import RedisStore
@@ -86,15 +84,21 @@ class SessionManager:
         self.store = RedisStore(transport, config.key_prefix, limits)
         adoption = self._adoption(serializer, lifetimes, events)
         user_key = UserKey(config.user_key, serializer, self.confirmed_by)
+        directory = self._directory(user_key, lifetimes, events)
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
             cookie=self.cookie,
-            directory=self._directory(user_key, lifetimes, events),
+            directory=directory,
             events=events,
             lifetimes=lifetimes,
             loader=Loader(
-                self.store, lifetimes, events, adoption, permanent=config.permanent
+                self.store,
+                lifetimes,
+                events,
+                adoption,
+                directory,
+                permanent=config.permanent,
             ),
             operation_timeout=config.seconds("operation_timeout"),
             serializer=serializer,
@@ -242,9 +246,7 @@ class SessionManager:
         :exc:`~wsgi_redis_session.ConfigurationError` without ``user_key``, and
         :exc:`ValueError` for what is no user.
         """
-        directory = self._known_users()
-        session_id = "" if current is None else current.id
-        return directory.devices(self._deadline(), _name(user), session_id)
+        return self._known_users().devices(self._deadline(), user, current)
 
     def revoke_user(
         self,
@@ -265,10 +267,7 @@ class SessionManager:
         :exc:`~wsgi_redis_session.ConfigurationError` without ``user_key``, and
         :exc:`ValueError` for what is no user or no device.
         """
-        directory, name = self._known_users(), _name(user)
-        kept = b"" if keep is None else bytes.fromhex(keep.device)
-        only = None if device is None else _device(device)
-        return directory.revoke(self._deadline(), name, only, kept)
+        return self._known_users().revoke(self._deadline(), user, device, keep)
 
     def is_alive(self, session: Session) -> bool:
         """Whether a session is still there, under the session id that it had: one short
@@ -288,10 +287,8 @@ class SessionManager:
         It takes a short command for each, and never blocks the server. Raises
         :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
-        survey = Survey(
-            self.store.transport, self.config.key_prefix, self.parts.operation_timeout
-        )
-        return survey.sessions()
+        seconds, prefix = self.parts.operation_timeout, self.config.key_prefix
+        return Survey(self.store.transport, prefix, seconds).sessions()
 
     def count(self) -> int:
         """How many sessions :meth:`iterate` finds."""
@@ -302,8 +299,7 @@ class SessionManager:
         if directory is None:
             raise ConfigurationError(
                 "user_key=None cannot work here: it must be the name in a session that "
-                'says who is logged in, "user_id" say, so that sessions can be found '
-                "by their user.",
+                "says who is logged in.",
                 "user_key",
             )
         return directory
@@ -322,16 +318,3 @@ class SessionManager:
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""
         self.store.transport.drop()
-
-
-def _name(user: object) -> str:
-    name = named(user)
-    if name is None:
-        raise ValueError(f"a user is a str, an int or a UUID, not {user!r}")
-    return name
-
-
-def _device(text: str) -> bytes:
-    if not re.fullmatch("[0-9a-f]{16}", text):
-        raise ValueError("a device is named as session.device and of_user() do")
-    return bytes.fromhex(text)

@@ -12,19 +12,13 @@ import typing as t
 from ..errors import NotSerializable
 from ..errors import SessionClosed
 from .changes import Changes
-from .csrf import new_secret
 from .record import Record
 from .record import shortened
 from .record import State
 from .serializer import Serializer
 from .source import Source
 from .source import Stage
-from .values import AUTHENTICATED
-from .values import CSRF
 from .values import IMMUTABLE
-from .values import OWN_NAMES
-
-T = t.TypeVar("T")
 
 
 class Draft:
@@ -87,17 +81,13 @@ class Draft:
     # The values.
 
     def names(self) -> list[str]:
-        """All names of the application's, in their order."""
-        packed = self._packed
-        if AUTHENTICATED in packed or CSRF in packed:
-            return [name for name in packed if name not in OWN_NAMES]
-        return list(packed)
+        """All names in their order."""
+        return list(self._packed)
 
     @property
     def size(self) -> int:
-        """How many of them there are."""
-        packed = self._packed
-        return len(packed) - (AUTHENTICATED in packed) - (CSRF in packed)
+        """How many names there are."""
+        return len(self._packed)
 
     def value(self, name: str) -> t.Any:
         """The value of a name; raises :exc:`KeyError`.
@@ -142,11 +132,6 @@ class Draft:
         if self.must_save is False:
             self.must_save = None
 
-    def clear(self) -> None:
-        """Remove every name, and what the library itself keeps."""
-        for name in list(self._packed):
-            self.remove(name)
-
     @property
     def assigned(self) -> set[str]:
         """Names that this request has set, even to the value that they had."""
@@ -170,40 +155,6 @@ class Draft:
         """The session is to get a new session id."""
         self._check_stage("a new session id")
         self.wants_new_sid = True
-
-    def confirm(self) -> None:
-        """The same, because the user has shown who it is."""
-        self.renew()
-        self.assign(AUTHENTICATED, self._source.now())
-
-    @property
-    def authenticated(self) -> int | None:
-        """When the user has last done so, in milliseconds since the epoch."""
-        return self._own(AUTHENTICATED, int)
-
-    @property
-    def csrf_secret(self) -> str | None:
-        """What the tokens in forms are made from, if there is something yet."""
-        return self._own(CSRF, str)
-
-    def draw_csrf_secret(self) -> str:
-        """The same; a new one where there is none, or a new session id is about to
-        shut out who knows it."""
-        secret = self.csrf_secret
-        is_ours = self._handed_out.get(CSRF, False)
-        if secret is None or (self.wants_new_sid and not is_ours):
-            secret = new_secret()
-            self.assign(CSRF, secret)
-        return secret
-
-    def _own(self, name: str, kind: type[T]) -> T | None:
-        if name not in self._packed:
-            return None
-        try:
-            value = self.value(name)
-        except KeyError:
-            return None
-        return value if isinstance(value, kind) else None
 
     def end(self) -> None:
         """The session is to end; what is set from now on goes into a new one."""

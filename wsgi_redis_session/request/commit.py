@@ -48,12 +48,11 @@ class Commit:
         self._exchange = exchange
         self._parts = parts
         self._draft = draft
-        user, renews = self._compare()
-        version = self._version
+        version = self._version = Version(draft, parts)
         self._wish = Wish(
             ends=draft.ended is not None,
-            user=user,
-            renews=renews,
+            user=version.user,
+            renews=version.renews,
             saves=version.is_changed,
             is_empty=not version.changes.packed,
             may_be_login=parts.user_key.name is None and draft.may_be_login,
@@ -68,21 +67,6 @@ class Commit:
         #: What is stored under a new session id that nobody knows yet.
         self._successor: Successor | None = None
         self._attempts = 0
-
-    def _compare(self) -> tuple[UserChange, bool]:
-        """Find out what has changed; what of that makes a new session id necessary."""
-        draft, user_key = self._draft, self._parts.user_key
-        version = self._version = Version(draft, self._parts.config)
-        before, changes = draft.base.packed, version.changes
-        user, confirms = user_key.change(draft, before, changes.packed), False
-        if user_key.confirmed_by in changes.changed:
-            confirms = user_key.is_confirmed(before, changes.packed)
-        renews = confirms or draft.wants_new_sid
-        if renews or user is not UserChange.NONE:
-            logs_in = user in (UserChange.LOGIN, UserChange.SWITCH)
-            now = self._parts.lifetimes.now() if logs_in or confirms else None
-            version.shut_out(user, now)
-        return user, renews
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -156,7 +140,8 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        if self._draft.sets_kind and not self._is_noticed():
+        sets_kind = self._draft.sets_kind
+        if sets_kind and not self._is_noticed():
             return self._refused(version.seen)
         result = self._parts.store.save(
             self._deadline,
@@ -164,7 +149,7 @@ class Commit:
             version.whole(),
             version.changes,
             expiry,
-            sets_kind=self._draft.sets_kind,
+            sets_kind=sets_kind,
             detect_conflicts=self._parts.config.on_conflict is not None,
         )
         if type(result) is Saved:
@@ -304,9 +289,9 @@ class Commit:
             self._emit("destroyed", ended)
             if self._parts.directory is not None:
                 self._parts.directory.leave(self._deadline, ended)
-        user, _ = self._compare()
-        if self._version.changes.packed:
-            self._wish = Wish(user=user, saves=True, is_late=self._wish.is_late)
+        version = self._version = Version(draft, self._parts)
+        if version.changes.packed:
+            self._wish = Wish(user=version.user, saves=True, is_late=self._wish.is_late)
             self._sight = Sight(State.NEW)
             return None
         if not is_known or self._wish.is_late:

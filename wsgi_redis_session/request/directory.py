@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import re
 import typing as t
 
 from ..config import SessionConfig
@@ -15,6 +16,7 @@ from ..lifetimes import Lifetimes
 from ..lifetimes import RENEWED_TTL
 from ..model.info import SessionInfo
 from ..model.record import Record
+from ..model.session import Session
 from ..store.sessions import RedisStore
 from ..store.users import Entered
 from ..store.users import Entry
@@ -22,6 +24,7 @@ from ..store.users import Known
 from ..store.users import User
 from ..store.users import UserIndex
 from ..transport.deadline import Deadline
+from .user import named
 from .user import UserKey
 
 #: Where a reply took so long that nobody can tell whether a request began before its
@@ -102,14 +105,17 @@ class Directory:
         return None
 
     def notice(self, deadline: Deadline, record: Record, request: Request) -> bool:
-        """A session was seen, and begins to idle anew; false for one that must not be,
-        because all its user's were revoked."""
+        """A session was seen, and begins to idle anew; false for one that ends here,
+        because all its user's were revoked and the index did not know it."""
         user = self._user_key.user(record.packed)
         expiry = self._lifetimes.expiry(record.created)
         if user is None or expiry is None:
             return True
         ttl = expiry.of(record.permanent)
-        return bool(self._enter(deadline, user, record, ttl, request, record.id))
+        if self._enter(deadline, user, record, ttl, request, record.id) is not None:
+            return True
+        # Where it was renewed just now, that is in the index.
+        return not self._store.bar(deadline, record.id)
 
     def refuses(self, deadline: Deadline, record: Record) -> bool:
         """Whether a session that is another library's must not become one of ours,
@@ -177,14 +183,16 @@ class Directory:
     # What sites ask.
 
     def devices(
-        self, deadline: Deadline, user: User, current: str = ""
+        self, deadline: Deadline, user: object, current: Session | None
     ) -> list[SessionInfo]:
-        """The sessions of a user, the one first that was seen last."""
-        found, ended = [], []
+        """See :meth:`SessionManager.of_user
+        <wsgi_redis_session.SessionManager.of_user>`."""
+        user, found, ended = _name(user), [], []
+        current_id = "" if current is None else current.id
         for entry in self._index.entries(deadline, user):
             kind = self._store.kind(deadline.renewed(), entry.id)
             if kind is not None:
-                found.append(_info(entry, permanent=kind, current=current))
+                found.append(_info(entry, permanent=kind, current=current_id))
             elif entry.age > RENEWED_TTL:  # else it may be about to be stored
                 ended.append(entry.id)
         if ended:
@@ -192,28 +200,28 @@ class Directory:
         return sorted(found, key=lambda info: info.last_seen or 0, reverse=True)
 
     def revoke(
-        self, deadline: Deadline, user: User, device: bytes | None, kept: bytes
+        self, deadline: Deadline, user: object, device: str | None, keep: Session | None
     ) -> int:
-        """End the sessions of a user, on one device or on all but one; how many there
-        were.
-
-        Raises :exc:`~wsgi_redis_session.PartlyRevoked`.
-        """
+        """See :meth:`SessionManager.revoke_user
+        <wsgi_redis_session.SessionManager.revoke_user>`."""
+        name = _name(user)
+        kept = None if keep is None else _device(keep.device)
+        only = None if device is None else _device(device)
         ended: list[str] = []
         left: list[str] = []
 
         def is_meant(entry: Entry) -> bool:
             if entry.known.device == kept:
                 return False
-            if device is not None:
-                return entry.known.device == device
+            if only is not None:
+                return entry.known.device == only
             return entry.entered <= limit
 
         try:
-            if device is None:
+            if only is None:
                 ttl = self._lifetimes.longest_ttl
-                limit = self._index.mark(deadline.renewed(), user, kept, ttl)
-            self._end_all(deadline, user, is_meant, ended, left)
+                limit = self._index.mark(deadline.renewed(), name, kept or b"", ttl)
+            self._end_all(deadline, name, is_meant, ended, left)
         except SessionUnavailable as error:
             raise PartlyRevoked(str(error), ended, left) from error
         return len(ended)
@@ -259,3 +267,16 @@ def _info(entry: Entry, *, permanent: bool, current: str) -> SessionInfo:
         user_agent=known.user_agent,
         current=entry.id == current,
     )
+
+
+def _name(user: object) -> User:
+    name = named(user)
+    if name is None:
+        raise ValueError(f"a user is a str, an int or a UUID, not {user!r}")
+    return name
+
+
+def _device(text: str) -> bytes:
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise ValueError("a device is named as session.device and of_user() do")
+    return bytes.fromhex(text)

@@ -91,6 +91,7 @@ class Loader:
         lifetimes: Lifetimes,
         events: EventLog,
         adoption: Adoption | None,
+        directory: Directory | None,
         *,
         permanent: bool,
     ) -> None:
@@ -98,6 +99,7 @@ class Loader:
         self._lifetimes = lifetimes
         self._events = events
         self.adoption = adoption
+        self._directory = directory
         self._permanent = permanent
 
     def fresh(self) -> Record:
@@ -128,6 +130,9 @@ class Loader:
             return None
         for sid, what in self.adoption.find(deadline, values):
             if not isinstance(what, Tombstone):
+                if self._directory and self._directory.refuses(deadline, what.record):
+                    what.end(deadline)
+                    continue
                 return Found(what.record, State.LIVE, predecessor=what)
             try:
                 found = self._follow(deadline, sid, what)

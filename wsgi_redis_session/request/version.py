@@ -6,7 +6,6 @@ import collections.abc as cabc
 import typing as t
 
 from ..config import MISSING
-from ..config import SessionConfig
 from ..errors import SessionTooLarge
 from ..model.changes import Changes
 from ..model.draft import Draft
@@ -17,6 +16,9 @@ from ..model.values import AUTHENTICATED
 from ..model.values import CSRF
 from .step import UserChange
 
+if t.TYPE_CHECKING:
+    from .loading import Parts
+
 
 class Version:
     """A session as one request would store it.
@@ -24,14 +26,25 @@ class Version:
     Raises :exc:`~wsgi_redis_session.NotSerializable` for a value that cannot be stored.
     """
 
-    def __init__(self, draft: Draft, config: SessionConfig) -> None:
+    def __init__(self, draft: Draft, parts: Parts) -> None:
         self._draft = draft
-        self._config = config
+        self._config = parts.config
         #: What the request did to what it had loaded.
         self.own = draft.changes()
         #: The session as it was last seen, and what the request does to that.
         self.seen = draft.base
         self.changes = self.own
+        user_key, before, changes = parts.user_key, draft.base.packed, self.own
+        #: What it did to who is logged in.
+        self.user = user = user_key.change(draft, before, changes.packed)
+        confirms = user_key.confirmed_by in changes.changed and user_key.is_confirmed(
+            before, changes.packed
+        )
+        #: Whether the session id is to change in any case.
+        self.renews = confirms or draft.wants_new_sid
+        if self.renews or user is not UserChange.NONE:
+            logs_in = user in (UserChange.LOGIN, UserChange.SWITCH)
+            self._shut_out(parts.lifetimes.now() if logs_in or confirms else None)
 
     @property
     def is_changed(self) -> bool:
@@ -41,7 +54,7 @@ class Version:
             return draft.must_save
         return bool(changes.changed or changes.removed or draft.sets_kind)
 
-    def shut_out(self, user: UserChange, authenticated: int | None) -> None:
+    def _shut_out(self, authenticated: int | None) -> None:
         """The session is to get a new session id that shuts the old one out: what the
         library itself keeps in it changes, too."""
         packed = dict(self.own.packed)
@@ -49,7 +62,7 @@ class Version:
             packed.pop(CSRF, None)
         if authenticated is not None:
             packed[AUTHENTICATED] = self._draft.dumps(AUTHENTICATED, authenticated)
-        elif user is UserChange.LOGOUT:
+        elif self.user is UserChange.LOGOUT:
             packed.pop(AUTHENTICATED, None)
         self.own = self.changes = Changes.between(self._draft.base.packed, packed)
 
