@@ -28,6 +28,7 @@ from .request.directory import Directory
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
+from .request.turns import Turns
 from .request.user import UserKey
 from .store.sessions import Limits
 from .store.sessions import RedisStore
@@ -104,6 +105,7 @@ class SessionManager:
             serializer=serializer,
             session_class=self.session_class,
             store=self.store,
+            turns=Turns(),
             user_key=user_key,
         )
 
@@ -271,12 +273,10 @@ class SessionManager:
 
     def is_alive(self, session: Session) -> bool:
         """Whether a session is still there, under the session id that it had: one short
-        command, for connections that outlive their request (WebSocket, server-sent
-        events).
+        command, for connections that outlive their request, a WebSocket, say.
 
-        Where it is not, it has ended or got a new session id; let the browser connect
-        again, with the cookie that it has by then. Raises
-        :exc:`~wsgi_redis_session.SessionUnavailable`.
+        Where it is not, let the browser connect again, with the cookie that it has by
+        then. Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
         return self.store.kind(self._deadline(), session.id) is not None
 
