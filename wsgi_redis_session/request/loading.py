@@ -93,15 +93,14 @@ class Loader:
         events: EventLog,
         adoption: Adoption | None,
         directory: Directory | None,
-        *,
-        permanent: bool,
+        config: SessionConfig,
     ) -> None:
         self._store = store
         self._lifetimes = lifetimes
         self._events = events
         self.adoption = adoption
         self._directory = directory
-        self._permanent = permanent
+        self._permanent = config.permanent
 
     def fresh(self) -> Record:
         """A new session."""
