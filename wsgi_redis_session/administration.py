@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import re
 from uuid import UUID
 
 from .config import SessionConfig
@@ -13,7 +12,6 @@ from .model.record import is_digest
 from .model.session import Session
 from .request.directory import Directory
 from .request.loading import Parts
-from .request.user import named
 from .store.sessions import RedisStore
 from .store.survey import Survey
 from .transport.deadline import Deadline
@@ -53,9 +51,7 @@ class Administration:
         :exc:`~wsgi_redis_session.ConfigurationError` without ``user_key``, and
         :exc:`ValueError` for what is no user.
         """
-        directory = self._known_users()
-        session_id = "" if current is None else current.id
-        return directory.devices(self._deadline(), _name(user), session_id)
+        return self._known_users().devices(self._deadline(), user, current)
 
     def revoke_user(
         self,
@@ -76,10 +72,7 @@ class Administration:
         :exc:`~wsgi_redis_session.ConfigurationError` without ``user_key``, and
         :exc:`ValueError` for what is no user or no device.
         """
-        directory, name = self._known_users(), _name(user)
-        kept = b"" if keep is None else bytes.fromhex(keep.device)
-        only = None if device is None else _device(device)
-        return directory.revoke(self._deadline(), name, only, kept)
+        return self._known_users().revoke(self._deadline(), user, device, keep)
 
     def is_alive(self, session: Session) -> bool:
         """Whether a session is still there, under the session id that it had: one short
@@ -133,16 +126,3 @@ class Administration:
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""
         self.store.transport.drop()
-
-
-def _name(user: object) -> str:
-    name = named(user)
-    if name is None:
-        raise ValueError(f"a user is a str, an int or a UUID, not {user!r}")
-    return name
-
-
-def _device(text: str) -> bytes:
-    if not re.fullmatch("[0-9a-f]{16}", text):
-        raise ValueError("a device is named as session.device and of_user() do")
-    return bytes.fromhex(text)

@@ -84,16 +84,15 @@ class SessionManager(Administration):
         self.store = RedisStore(transport, config.key_prefix, limits, self._seal())
         adoption = self._adoption(serializer, lifetimes, events)
         user_key = UserKey(config.user_key, serializer, self.confirmed_by)
+        directory = self._directory(user_key, lifetimes, events)
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
             cookie=self.cookie,
-            directory=self._directory(user_key, lifetimes, events),
+            directory=directory,
             events=events,
             lifetimes=lifetimes,
-            loader=Loader(
-                self.store, lifetimes, events, adoption, permanent=config.permanent
-            ),
+            loader=Loader(self.store, lifetimes, events, adoption, directory, config),
             operation_timeout=config.seconds("operation_timeout"),
             packing=Packing(serializer),
             session_class=self.session_class,

@@ -63,6 +63,11 @@ class Ground:
         return self.has_user_key and self.user not in self.values
 
     @property
+    def has_limit(self) -> bool:
+        """Whether a login may end other sessions."""
+        return "max_sessions_per_user" in self.options
+
+    @property
     def has_moves(self) -> bool:
         """Whether time goes by here while requests are running."""
         return self.name in ("anonymous", "member", "rotating member", "foreign member")

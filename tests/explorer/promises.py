@@ -24,7 +24,8 @@ of them once.
 
 *Commands.* A request that nobody disturbs asks Redis once to read and once more to
 write, at most five times to log in, twice to end its session and four times to log out
-by removing the user, and once more to end the session of a user.
+by removing the user, and once more to end the session of a user, or to make it
+permanent.
 
 *Cookies.* A response gives a cookie only with a new session id, with another kind, or
 when a touch is due.
@@ -279,7 +280,7 @@ _COMMANDS = {
     "nest": 2,
     "delete": 2,
     "add": 2,
-    "permanent": 2,
+    "permanent": 3,
     "write late": 2,
     "login": 5,
     "form": 5,
@@ -298,6 +299,8 @@ def commands(history: History, verdict: Verdict) -> None:
         return
     limit = _COMMANDS.get(history.deeds[0].request.operation.name)
     if limit is not None:
+        # Where a touch is due, the index of users is told that the session was seen.
+        limit += history.ground.due and history.ground.user in history.ground.values
         number = len(history.steps)
         how = "{} commands, not {}"
         verdict.hold("commands", number <= limit, how, number, limit)

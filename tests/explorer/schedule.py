@@ -223,6 +223,7 @@ class Stage:
         """Let an actor go to its first command, if it has one."""
         if actor not in self._greenlets:
             self.actor = actor
+            self.ticks.pause()
             self._greenlets[actor] = greenlet(actor.act)
             self._greenlets[actor].switch(self)
             self.actor = None

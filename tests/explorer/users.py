@@ -46,7 +46,9 @@ def revoked(history: History, verdict: Verdict) -> None:
         own = [revoker.cookie, revoker.given] if name in _OTHERS else []
         for cookie, found in history.found.items():
             giver = next((d for d in history.deeds if d.given == cookie), None)
-            if cookie in own or _is_later(giver, revoker, history):
+            if cookie in own or _is_later(giver, revoker):
+                continue
+            if own and giver is not None and _goes_on(giver, revoker):
                 continue
             is_same = any(
                 found.session_id == history.found[other].session_id
@@ -58,11 +60,14 @@ def revoked(history: History, verdict: Verdict) -> None:
             verdict.hold("revoked", kept, how, revoker.name, found.view)
 
 
-def _is_later(giver: Deed | None, revoker: Deed, history: History) -> bool:
+def _is_later(giver: Deed | None, revoker: Deed) -> bool:
     """Whether a cookie was given by a request that began when all was over."""
-    if giver is None:
-        return False
-    return giver.request.awaits(revoker.request)
+    return giver is not None and giver.request.awaits(revoker.request)
+
+
+def _goes_on(giver: Deed, revoker: Deed) -> bool:
+    """Whether a cookie that was given is that of the session that was kept."""
+    return giver.cookie == revoker.cookie and giver.change in ("", "renew")
 
 
 def kept(history: History, verdict: Verdict) -> None:
@@ -83,8 +88,8 @@ def _stops(other: Deed, deed: Deed, history: History) -> bool:
     """Whether one may have ended what the other has."""
     if deed.request.awaits(other.request) and deed.cookie is None:
         return False
-    if "max_sessions_per_user" in history.ground.options:
-        return bool(other.assigned.get(history.ground.user)) or other.ends
+    if other.assigned.get(history.ground.user) and history.ground.has_limit:
+        return True
     name = other.request.operation.name
     is_revoker = name in _ALL + _OTHERS
     return is_revoker or other.ends or other.closes or bool(history.ground.opens)
@@ -97,8 +102,9 @@ def limited(history: History, verdict: Verdict) -> None:
         return
     number = sum(user == "u1" for user in history.owners.values())
     verdict.hold("limited", number <= limit, "there are {} sessions", number)
-    took = [d for d in history.deeds if d.assigned.get(history.ground.user) == "u1"]
-    if took and not history.enders:
+    took = [d for d in history.deeds if d.cookie is None]
+    others = [d for d in history.deeds if d.closes and d not in took]
+    if took and not (history.enders or others):
         verdict.hold("limited", number > 0, "nobody is logged in any more")
 
 

@@ -161,6 +161,10 @@ class Ticks:
         self._number += 1
         return self._number
 
+    def pause(self) -> None:
+        """What comes next comes later than a reply takes."""
+        self._number += 10
+
     def monotonic_ns(self) -> int:
         """The same in nanoseconds."""
         return self.next() * 1000

@@ -18,12 +18,7 @@ from .record import shortened
 from .record import State
 from .source import Source
 from .source import Stage
-from .values import AUTHENTICATED
-from .values import CSRF
 from .values import IMMUTABLE
-from .values import OWN_NAMES
-
-T = t.TypeVar("T")
 
 
 class Draft:
@@ -87,17 +82,13 @@ class Draft:
     # The values.
 
     def names(self) -> list[str]:
-        """All names of the application's, in their order."""
-        packed = self._packed
-        if AUTHENTICATED in packed or CSRF in packed:
-            return [name for name in packed if name not in OWN_NAMES]
-        return list(packed)
+        """All names in their order."""
+        return list(self._packed)
 
     @property
     def size(self) -> int:
-        """How many of them there are."""
-        packed = self._packed
-        return len(packed) - (AUTHENTICATED in packed) - (CSRF in packed)
+        """How many names there are."""
+        return len(self._packed)
 
     def value(self, name: str) -> t.Any:
         """The value of a name; raises :exc:`KeyError`.
@@ -142,11 +133,6 @@ class Draft:
         if self.must_save is False:
             self.must_save = None
 
-    def clear(self) -> None:
-        """Remove every name, and what the library itself keeps."""
-        for name in list(self._packed):
-            self.remove(name)
-
     @property
     def assigned(self) -> set[str]:
         """Names that this request has set, even to the value that they had."""
@@ -170,16 +156,6 @@ class Draft:
         """The session is to get a new session id."""
         self._check_stage("a new session id")
         self.wants_new_sid = True
-
-    def own(self, name: str, kind: type[T]) -> T | None:
-        """What the library itself keeps under a name, if that is of this kind."""
-        if name not in self._packed:
-            return None
-        try:
-            value = self.value(name)
-        except KeyError:
-            return None
-        return value if isinstance(value, kind) else None
 
     def end(self) -> None:
         """The session is to end; what is set from now on goes into a new one."""

@@ -83,8 +83,8 @@ class Session(cabc.MutableMapping[str, t.Any]):
         Compare it with the time before what is worth a second look: a change of the
         password, say.
         """
-        found = self._look().own(AUTHENTICATED, int)
-        return None if found is None else found / 1000
+        found = self._own(AUTHENTICATED)
+        return found / 1000 if isinstance(found, int) else None
 
     @property
     def permanent(self) -> bool:
@@ -133,11 +133,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
         :meth:`regenerate` or :meth:`confirm`; so answer a login with a redirect and not
         with a form. A visitor who has no session gets one.
         """
-        draft = self._look()
-        secret = draft.own(CSRF, str)
-        # A new session id is about to shut out who knows the one that is stored.
-        is_old = draft.wants_new_sid and CSRF not in draft.assigned
-        if secret is None or is_old:
+        draft, secret = self._look(), self._own(CSRF)
+        is_shut_out = draft.wants_new_sid and CSRF not in draft.assigned
+        if not isinstance(secret, str) or is_shut_out:
             secret = new_secret()
             draft.assign(CSRF, secret)
         return masked(secret)
@@ -145,8 +143,8 @@ class Session(cabc.MutableMapping[str, t.Any]):
     def check_csrf_token(self, token: str | None) -> bool:
         """Whether what a form has sent is a token of this session's, in constant
         time."""
-        secret = self._look().own(CSRF, str)
-        return secret is not None and matches(token, secret)
+        secret = self._own(CSRF)
+        return isinstance(secret, str) and matches(token, secret)
 
     def destroy(self) -> None:
         """End the session: its data go, and its cookie never works again.
@@ -175,12 +173,23 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def __iter__(self) -> cabc.Iterator[str]:
         # Unpacked first: one unreadable value ends the session, not the loop.
-        for name in self._look().names():
+        for name in self._names():
             self.get(name)
-        return iter(self._look().names())
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return self._look().size
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        return [name for name in self._look().names() if name not in OWN_NAMES]
+
+    def _own(self, name: str) -> t.Any:
+        """What the library keeps under one of its own names, or ``None``."""
+        draft = self._look()
+        try:
+            return draft.value(name)
+        except KeyError:
+            return None
 
     def popitem(self) -> tuple[str, t.Any]:
         """Remove and return the name that was added last, and its value."""
@@ -190,7 +199,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def clear(self) -> None:
         """Remove every name. :meth:`destroy` is what ends the session for good."""
-        self._look().clear()
+        draft = self._look()
+        for name in draft.names():
+            draft.remove(name)
 
     def __reversed__(self) -> cabc.Iterator[str]:
         return reversed(list(self))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import re
 import typing as t
 
 from ..config import SessionConfig
@@ -15,6 +16,7 @@ from ..lifetimes import Lifetimes
 from ..lifetimes import RENEWED_TTL
 from ..model.info import SessionInfo
 from ..model.record import Record
+from ..model.session import Session
 from ..store.sessions import RedisStore
 from ..store.users import Entered
 from ..store.users import Entry
@@ -22,6 +24,7 @@ from ..store.users import Known
 from ..store.users import User
 from ..store.users import UserIndex
 from ..transport.deadline import Deadline
+from .user import named
 from .user import UserKey
 
 #: Where a reply took so long that nobody can tell whether a request began before its
@@ -78,7 +81,7 @@ class Directory:
         ttl: int,
         request: Request,
         before: str = "",
-    ) -> list[str] | None:
+    ) -> list[tuple[str, bytes]] | None:
         """A session is about to be stored for so many milliseconds, in the place of
         another one or, without ``before``, because its user logs in.
 
@@ -102,14 +105,23 @@ class Directory:
         return None
 
     def notice(self, deadline: Deadline, record: Record, request: Request) -> bool:
-        """A session was seen, and begins to idle anew; false for one that must not be,
-        because all its user's were revoked."""
+        """A session was seen, and begins to idle anew; false for one that ends here,
+        because all its user's were revoked and the index did not know it."""
         user = self._user_key.user(record.packed)
         expiry = self._lifetimes.expiry(record.created)
         if user is None or expiry is None:
             return True
         ttl = expiry.of(record.permanent)
-        return bool(self._enter(deadline, user, record, ttl, request, record.id))
+        if self._enter(deadline, user, record, ttl, request, record.id) is not None:
+            return True
+        # Where it was renewed just now, that is in the index.
+        return not self._store.bar(deadline, record.id)
+
+    def refuses(self, deadline: Deadline, record: Record) -> bool:
+        """Whether a session that is another library's must not become one of ours,
+        because all its user's were revoked."""
+        user = self._user_key.user(record.packed)
+        return user is not None and self._index.is_marked(deadline, user)
 
     def knows(self, record: Record) -> bool:
         """Whether a session has a user, so that it is in the index."""
@@ -136,42 +148,51 @@ class Directory:
             deadline, user, record.id, known, ttl, before=before, limit=limit
         )
 
-    def leave(
-        self, deadline: Deadline, record: Record, session_ids: cabc.Iterable[str] = ()
-    ) -> None:
-        """A session of the user of ``record`` has ended, it or those that are named.
+    def leave(self, deadline: Deadline, record: Record) -> None:
+        """A session has ended, or got a new session id.
 
         What stays in the index does no harm, so this raises nothing.
         """
         user = self._user_key.user(record.packed)
         if user is not None:
             with contextlib.suppress(SessionUnavailable):
-                self._index.leave(deadline, user, [*session_ids] or [record.id])
+                self._index.leave(deadline, user, [record.id])
 
     def end_surplus(
-        self, deadline: Deadline, record: Record, session_ids: list[str]
+        self, deadline: Deadline, record: Record, surplus: list[tuple[str, bytes]]
     ) -> None:
         """End what is too many since the user of ``record`` logged in.
 
         What it does not get to, the next login does, so this raises nothing.
         """
+        user = self._user_key.user(record.packed)
+        if user is None or not surplus:
+            return
         with contextlib.suppress(SessionUnavailable):
-            for session_id in session_ids:
-                self._end(deadline, session_id, "the oldest of too many")
-        if session_ids:
-            self.leave(deadline, record, session_ids)
+            missed = {
+                device
+                for session_id, device in surplus
+                if not self._end(deadline, session_id, "the oldest of too many")
+            }
+            self._index.leave(deadline, user, [found for found, _ in surplus])
+            if missed:  # it has ended by itself, or got a new session id
+                self._end_all(
+                    deadline, user, lambda it: it.known.device in missed, [], []
+                )
 
     # What sites ask.
 
     def devices(
-        self, deadline: Deadline, user: User, current: str = ""
+        self, deadline: Deadline, user: object, current: Session | None
     ) -> list[SessionInfo]:
-        """The sessions of a user, the one first that was seen last."""
-        found, ended = [], []
+        """See :meth:`SessionManager.of_user
+        <wsgi_redis_session.SessionManager.of_user>`."""
+        user, found, ended = _name(user), [], []
+        current_id = "" if current is None else current.id
         for entry in self._index.entries(deadline, user):
             kind = self._store.kind(deadline.renewed(), entry.id)
             if kind is not None:
-                found.append(_info(entry, permanent=kind, current=current))
+                found.append(_info(entry, permanent=kind, current=current_id))
             elif entry.age > RENEWED_TTL:  # else it may be about to be stored
                 ended.append(entry.id)
         if ended:
@@ -179,39 +200,53 @@ class Directory:
         return sorted(found, key=lambda info: info.last_seen or 0, reverse=True)
 
     def revoke(
-        self, deadline: Deadline, user: User, device: bytes | None, kept: bytes
+        self, deadline: Deadline, user: object, device: str | None, keep: Session | None
     ) -> int:
-        """End the sessions of a user, on one device or on all but one; how many there
-        were.
-
-        Raises :exc:`~wsgi_redis_session.PartlyRevoked`.
-        """
+        """See :meth:`SessionManager.revoke_user
+        <wsgi_redis_session.SessionManager.revoke_user>`."""
+        name = _name(user)
+        kept = None if keep is None else _device(keep.device)
+        only = None if device is None else _device(device)
         ended: list[str] = []
         left: list[str] = []
+
+        def is_meant(entry: Entry) -> bool:
+            if entry.known.device == kept:
+                return False
+            if only is not None:
+                return entry.known.device == only
+            return entry.entered <= limit
+
         try:
-            limit = None
-            if device is None:
+            if only is None:
                 ttl = self._lifetimes.longest_ttl
-                limit = self._index.mark(deadline.renewed(), user, kept, ttl)
-            for _ in range(_PASSES):
-                left = [
-                    entry.id
-                    for entry in self._index.entries(deadline.renewed(), user)
-                    if entry.known.device == (device or entry.known.device)
-                    if entry.known.device != kept
-                    if limit is None or entry.entered <= limit
-                ]
-                if not left:
-                    return len(ended)
-                done = left.copy()
-                while left:
-                    if self._end(deadline.renewed(), left[0], "revoked"):
-                        ended.append(left[0])
-                    del left[0]
-                self._index.leave(deadline.renewed(), user, done)
-            raise SessionUnavailable("the user's sessions are renewed all the time")
+                limit = self._index.mark(deadline.renewed(), name, kept or b"", ttl)
+            self._end_all(deadline, name, is_meant, ended, left)
         except SessionUnavailable as error:
             raise PartlyRevoked(str(error), ended, left) from error
+        return len(ended)
+
+    def _end_all(
+        self,
+        deadline: Deadline,
+        user: User,
+        is_meant: cabc.Callable[[Entry], bool],
+        ended: list[str],
+        left: list[str],
+    ) -> None:
+        """End sessions of a user until there are no more of those that are meant."""
+        for _ in range(_PASSES):
+            entries = self._index.entries(deadline.renewed(), user)
+            left[:] = [entry.id for entry in entries if is_meant(entry)]
+            if not left:
+                return
+            done = left.copy()
+            while left:
+                if self._end(deadline.renewed(), left[0], "revoked"):
+                    ended.append(left[0])
+                del left[0]
+            self._index.leave(deadline.renewed(), user, done)
+        raise SessionUnavailable("the user's sessions are renewed all the time")
 
     def _end(self, deadline: Deadline, session_id: str, detail: str) -> bool:
         ended = self._store.bar(deadline, session_id)
@@ -232,3 +267,16 @@ def _info(entry: Entry, *, permanent: bool, current: str) -> SessionInfo:
         user_agent=known.user_agent,
         current=entry.id == current,
     )
+
+
+def _name(user: object) -> User:
+    name = named(user)
+    if name is None:
+        raise ValueError(f"a user is a str, an int or a UUID, not {user!r}")
+    return name
+
+
+def _device(text: str) -> bytes:
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise ValueError("a device is named as session.device and of_user() do")
+    return bytes.fromhex(text)

@@ -104,10 +104,11 @@ class Exchange:
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
         loader, deadline = parts.loader, Deadline(parts.operation_timeout)
+        directory = parts.directory
         try:
             found = loader.find(deadline, self.tickets)
-            if found is not None and found.is_cookie_due:
-                found = found if self._is_noticed(deadline, found.base) else None
+            if found is not None and found.is_cookie_due and directory is not None:
+                found = found if directory.notice(deadline, found.base, self) else None
             is_found = found is not None and found.state is State.LIVE
             if loader.adoption is not None and not is_found:
                 values = parts.cookie.values(header)
@@ -134,15 +135,6 @@ class Exchange:
         self.predecessor = found.predecessor
         self.draft = Draft(found.base, found.state, parts.packing, self)
         return self.draft
-
-    def _is_noticed(self, deadline: Deadline, record: Record) -> bool:
-        """Tell the index of users that a session was seen; false for one that ends
-        here, because all its user's were revoked and the index did not know it."""
-        directory = self.parts.directory
-        if directory is None or directory.notice(deadline, record, self):
-            return True
-        # Where it was renewed just now, that is in the index.
-        return not self.parts.store.bar(deadline, record.id)
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:

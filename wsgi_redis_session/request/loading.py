@@ -104,14 +104,15 @@ class Loader:
         lifetimes: Lifetimes,
         events: EventLog,
         adoption: Adoption | None,
-        *,
-        permanent: bool,
+        directory: Directory | None,
+        config: SessionConfig,
     ) -> None:
         self._store = store
         self._lifetimes = lifetimes
         self._events = events
         self.adoption = adoption
-        self._permanent = permanent
+        self._directory = directory
+        self._permanent = config.permanent
 
     def fresh(self) -> Record:
         """A new session."""
@@ -141,6 +142,9 @@ class Loader:
             return None
         for sid, what in self.adoption.find(deadline, values):
             if not isinstance(what, Tombstone):
+                if self._directory and self._directory.refuses(deadline, what.record):
+                    what.end(deadline)
+                    continue
                 return Found(what.record, State.LIVE, predecessor=what)
             try:
                 found = self._follow(deadline, sid, what)

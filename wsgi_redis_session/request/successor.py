@@ -31,7 +31,7 @@ class Successor:
         self._deadline = deadline
         self._request = exchange
         # The sessions that are too many once this one has taken its place.
-        self._surplus: list[str] = []
+        self._surplus: list[tuple[str, bytes]] = []
         #: What is stored; ``None`` where nothing is, or everybody may know it.
         self.record: Record | None = None
 

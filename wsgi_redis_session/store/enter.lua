@@ -8,9 +8,10 @@
 -- ARGV[5] on how many devices a user may be logged in, 0 for no limit
 --
 -- Returns ARGV[1], so that no other reply is taken for this one, and
---   E number digests  done; how many microseconds ago the user's sessions were revoked,
---                     0 where that is not for this session; those that are too many now
---   R                 it was there before the user's sessions were revoked
+--   E number sessions  done; how many microseconds ago the user's sessions were revoked,
+--                      0 where that is not for this session; the digests and devices
+--                      of those that are too many now
+--   R                  it was there before the user's sessions were revoked
 local key, digest, before, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local ttl, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local device = string.sub(known, 1, 8)
@@ -60,7 +61,9 @@ if before == '' and limit > 0 and #first >= limit then
     return devices[one].began < devices[other].began
   end)
   for i = 1, #first + 1 - limit do
-    surplus = surplus .. table.concat(devices[first[i]])
+    for _, session in ipairs(devices[first[i]]) do
+      surplus = surplus .. session .. first[i]
+    end
   end
 end
 return digest .. 'E' .. struct.pack('>I8', age) .. surplus

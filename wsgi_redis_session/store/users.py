@@ -50,6 +50,7 @@ _TIMES = struct.Struct(">QQQ")
 _KNOWN = struct.Struct(">8sQQ?")
 _SIZE = struct.Struct(">I")
 _NUMBER = struct.Struct(">Q")
+_SURPLUS = struct.Struct(">24s8s")
 _DIGEST_BYTES = 24
 
 
@@ -84,8 +85,9 @@ class Entered(t.NamedTuple):
     #: How many microseconds ago all the user's sessions were revoked; ``None`` where
     #: they were not, or that is not for this session.
     revoked: int | None
-    #: The sessions that are too many now, by the digests of their session ids.
-    surplus: list[str]
+    #: The sessions that are too many now: the digests of their session ids, and their
+    #: devices.
+    surplus: list[tuple[str, bytes]]
 
 
 class UserIndex:
@@ -130,13 +132,9 @@ class UserIndex:
         if letter == b"R":
             return None
         (age,) = _NUMBER.unpack_from(data)
-        surplus = data[_NUMBER.size :].decode("ascii")
+        surplus = _SURPLUS.iter_unpack(data[_NUMBER.size :])
         return Entered(
-            age or None,
-            [
-                surplus[at : at + _DIGEST_BYTES]
-                for at in range(0, len(surplus), _DIGEST_BYTES)
-            ],
+            age or None, [(found.decode("ascii"), device) for found, device in surplus]
         )
 
     def leave(
@@ -145,6 +143,11 @@ class UserIndex:
         """Remove sessions that have ended."""
         key = self._prefix + _digest(user)
         self._commands.write(deadline, "HDEL", key, *session_ids)
+
+    def is_marked(self, deadline: Deadline, user: User) -> bool:
+        """Whether all sessions of a user were revoked that are as old as any."""
+        key = self._prefix + _digest(user)
+        return bool(self._commands.read(deadline, "HEXISTS", key, "mark"))
 
     def entries(self, deadline: Deadline, user: User) -> list[Entry]:
         """The sessions of a user, in no order, with some that have ended."""
