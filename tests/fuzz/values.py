@@ -101,7 +101,7 @@ class Site:
         header = self.store(**_VALUES)
         self.clock.time += 4000
         self.saved(self.sessions.load(header), header)
-        found: t.Any = [self.db.get(key) for key in self.db.scan_iter()]
+        found: t.Any = [self.db.get(key) for key in self.db.scan_iter(_type="string")]
         return [value for value in found if value is not None]
 
     def value(self, own: bytes) -> bytes:

@@ -18,18 +18,18 @@ CALLS = pathlib.Path(__file__).parents[2] / "benchmarks" / "calls.py"
 #: requests cheaper lowers them.
 WITH_HIREDIS = """
                           untouched       read      write
-middleware, URL                  21        120        215
-middleware, client               21        124        215
-Flask, URL                       17        146        251
-Flask, client, permanent         20        170        255
+middleware, URL                  20        120        215
+middleware, client               20        120        215
+Flask, URL                       20        151        256
+Flask, client, permanent         20        151        256
 """
 
 WITHOUT_HIREDIS = """
                           untouched       read      write
 middleware, URL                  21        176        385
 middleware, client               21        180        385
-Flask, URL                       17        201        420
-Flask, client, permanent         20        205        424
+Flask, URL                       20        206        425
+Flask, client, permanent         20        206        425
 """
 
 

@@ -28,6 +28,7 @@ from wsgi_redis_session.model.record import digest
 from wsgi_redis_session.model.record import Stored
 from wsgi_redis_session.model.record import Tombstone
 from wsgi_redis_session.model.seal import Seal
+from wsgi_redis_session.model.values import OWN_NAMES
 from wsgi_redis_session.store import layout
 
 MakeManager = cabc.Callable[..., SessionManager]
@@ -47,7 +48,7 @@ def sealing(
 
 def dumped(db: redis.Redis) -> Dump:
     """Everything that Redis has."""
-    return {key: t.cast("bytes", db.get(key)) for key in db.scan_iter()}
+    return {key: t.cast("bytes", db.get(key)) for key in db.scan_iter(_type="string")}
 
 
 def sid_of(header: str) -> str:
@@ -75,14 +76,15 @@ def sessions_in(dump: Dump) -> list[Stored]:
 
 
 def opened(dump: Dump, sids: cabc.Iterable[str]) -> list[dict[str, bytes]]:
-    """What all secrets and these session ids open."""
+    """What all secrets and these session ids open, as far as it is the application's."""
     seal = Seal([SECRET_KEY.encode()], accepts_plain=False)
     found = []
     for stored, sid in itertools.product(sessions_in(dump), sids):
         try:
-            found.append(dict(seal.open(stored, sid, "", 0).packed))
+            values = seal.open(stored, sid, "", 0).packed
         except Undecodable:
             continue
+        found.append({n: values[n] for n in values if n not in OWN_NAMES})
     return found
 
 
