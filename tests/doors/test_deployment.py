@@ -336,8 +336,8 @@ def test_documented_rights_are_enough(
         ask(manager, "GET", "other")
 
 
-#: A logout stands where the index of users cannot be told of it, and only the adoption of
-#: another library's sessions asks whether a user was revoked.
+#: A logout stands where the index of users cannot be told of it, and only the adoption
+#: of another library's sessions asks whether a user was revoked.
 SELDOM = {"+hdel", "+hexists"}
 
 
