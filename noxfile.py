@@ -159,7 +159,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The type checkers, for the package and for programs that use it."""
-    session.install(".[flask,lint]")
+    session.install(".[encryption,flask,lint]")
     session.run("mypy")
     with tempfile.TemporaryDirectory() as elsewhere:
         # Where only what is installed can be found.
@@ -172,7 +172,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, in which every reference leads somewhere."""
-    session.install(".[docs,flask]")
+    session.install(".[docs,encryption,flask]")
     target = session.posargs or [str(pathlib.Path(session.create_tmp()) / "html")]
     session.run("sphinx-build", "-nW", "-q", "docs", *target)
 
