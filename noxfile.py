@@ -25,7 +25,7 @@ import nox
 PROJECT = pathlib.Path(__file__).parent
 PACKAGE = "wsgi_redis_session"
 
-#: On two processors this takes two thirds of the time.
+#: Tests wait more than they reckon.
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 
 nox.options.sessions = ["lint", "types", "tests"]
