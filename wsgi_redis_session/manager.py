@@ -208,8 +208,8 @@ class SessionManager(Administration):
             raise TypeError("commit() takes a session that open() or load() has made")
         if secure:
             exchange.environ["wsgi.url_scheme"] = "https"
-        if headers_sent and exchange.stage is Stage.OPEN:
-            exchange.stage = Stage.STREAMING
+        if headers_sent:
+            exchange.close_headers()
         return exchange.commit()
 
     def close(self, session: Session) -> None:

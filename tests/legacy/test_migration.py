@@ -146,6 +146,7 @@ def test_only_a_few_cookies_are_looked_up(
     manager: SessionManager, db: redis.Redis
 ) -> None:
     header = "; ".join(f"session={'x' * 20}{number}" for number in range(300))
+    manager.ping()  # it is connected
     assert commands(db, lambda: look(manager, header)) == {"get": 8}
 
 

@@ -6,11 +6,12 @@ What is the same in each response can be guessed from the lengths of compressed 
 
 from __future__ import annotations
 
-import binascii
 import hmac
 import secrets
 
+from .record import from_url_safe_base64
 from .record import url_safe_base64
+from .record import xor
 
 _BYTES = 16
 
@@ -23,7 +24,7 @@ def new_secret() -> str:
 def masked(secret: str) -> str:
     """A token for a form, from a session's secret."""
     mask = secrets.token_bytes(_BYTES)
-    return url_safe_base64(mask + _xor(mask, bytes.fromhex(secret))).decode("ascii")
+    return url_safe_base64(mask + xor(mask, bytes.fromhex(secret))).decode("ascii")
 
 
 def matches(token: object, secret: str) -> bool:
@@ -31,15 +32,10 @@ def matches(token: object, secret: str) -> bool:
     if not isinstance(token, str) or len(token) > 4 * _BYTES:
         return False
     try:
-        text = token.replace("-", "+").replace("_", "/").encode("ascii")
-        data = binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+        data = from_url_safe_base64(token.encode("ascii"))
     except ValueError:
         return False
     if len(data) != 2 * _BYTES:
         return False
-    found = _xor(data[:_BYTES], data[_BYTES:])
+    found = xor(data[:_BYTES], data[_BYTES:])
     return hmac.compare_digest(found.hex(), secret)
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(one, other, strict=True))

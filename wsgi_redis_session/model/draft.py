@@ -85,11 +85,6 @@ class Draft:
         """All names in their order."""
         return list(self._packed)
 
-    @property
-    def size(self) -> int:
-        """How many names there are."""
-        return len(self._packed)
-
     def value(self, name: str) -> t.Any:
         """The value of a name; raises :exc:`KeyError`.
 

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 #: What :func:`secrets.token_bytes` calls.
 _draw = secrets.SystemRandom().randbytes
@@ -36,6 +37,16 @@ def url_safe_base64(data: bytes) -> bytes:
     """Base64 for URLs, without padding (RFC 4648, sections 3.2 and 5)."""
     encoded = binascii.b2a_base64(data, newline=False)
     return encoded.translate(_URL_SAFE, delete=b"=")
+
+
+def from_url_safe_base64(text: bytes) -> bytes:
+    """The way back; raises :exc:`ValueError`."""
+    return binascii.a2b_base64(text.translate(_STANDARD) + b"==")
+
+
+def xor(one: bytes, other: bytes) -> bytes:
+    """Of two texts of the same length."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(other))
 
 
 def digests(sid: str) -> tuple[str, bytes]:
@@ -233,10 +244,8 @@ class Tombstone(t.NamedTuple):
     @classmethod
     def moved(cls, sid: str, successor: Record) -> Tombstone:
         """For a session id whose session goes on under another one."""
-        raw = binascii.a2b_base64(
-            successor.sid.replace("-", "+").replace("_", "/") + "="
-        )
-        wrapped = _xor(raw, _wrapping_key(sid, successor.id))
+        raw = from_url_safe_base64(successor.sid.encode("ascii"))
+        wrapped = xor(raw, _wrapping_key(sid, successor.id))
         return cls(State.MOVED, successor.id, wrapped)
 
     def successor_of(self, sid: str) -> str:
@@ -245,7 +254,7 @@ class Tombstone(t.NamedTuple):
         Raises :exc:`~wsgi_redis_session.errors.Undecodable` where this tombstone was
         not made for it.
         """
-        raw = _xor(self.wrapped_sid, _wrapping_key(sid, self.successor))
+        raw = xor(self.wrapped_sid, _wrapping_key(sid, self.successor))
         found = url_safe_base64(raw).decode("ascii")
         if not hmac.compare_digest(digest(found), self.successor):
             raise Undecodable("the tombstone is not that of this session")
@@ -254,8 +263,3 @@ class Tombstone(t.NamedTuple):
 
 def _wrapping_key(sid: str, successor: str) -> bytes:
     return hmac.digest(sid.encode("ascii"), f"successor{successor}".encode(), "sha256")
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    number = int.from_bytes(one) ^ int.from_bytes(other)
-    return number.to_bytes(len(other))

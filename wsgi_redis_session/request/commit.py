@@ -127,7 +127,7 @@ class Commit:
             # It may live longer from now on, and so does what the index knows of it.
             whole = version.whole()
             if not directory.notice(self._deadline, whole, self._exchange):
-                return self._refused(version.seen)
+                return self._lose(_REVOKED)
         result = self._parts.store.save(
             self._deadline,
             version.seen,

@@ -64,7 +64,6 @@ class Directory:
         events: EventLog,
         config: SessionConfig,
     ) -> None:
-        self.config = config
         self._index = index
         self._store = store
         self._user_key = user_key

@@ -17,9 +17,6 @@ from ..model.values import AUTHENTICATED
 from ..model.values import CSRF
 from .step import UserChange
 
-if t.TYPE_CHECKING:
-    pass
-
 
 class Version:
     """A session as one request would store it.

@@ -246,10 +246,7 @@ class RedisStore:
         seen = set[str]()
         while session_id and session_id not in seen and len(seen) < MAX_LINKS:
             seen.add(session_id)
-            echo = session_id.encode("ascii")
-            args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL))
-            key = self.key_prefix + session_id
-            letter, data = self._commands.change(deadline, END, key, echo, args)
+            letter, data = self._end(deadline, session_id)
             if letter != b"T":
                 return letter == b"E"
             session_id = layout.successor(data)
@@ -258,10 +255,15 @@ class RedisStore:
     def bar(self, deadline: Deadline, session_id: str) -> bool:
         """End a session, by its digest, and whatever is about to be stored there; not
         what took its place. Whether there was one."""
+        return self._end(deadline, session_id, b"1")[0] == b"E"
+
+    def _end(
+        self, deadline: Deadline, session_id: str, *more: bytes
+    ) -> tuple[bytes, bytes]:
         echo = session_id.encode("ascii")
-        args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), b"1")
+        args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), *more)
         key = self.key_prefix + session_id
-        return self._commands.change(deadline, END, key, echo, args)[0] == b"E"
+        return self._commands.change(deadline, END, key, echo, args)
 
     def barred(self, deadline: Deadline, seen: Record) -> Tombstone | None:
         """End a session that must not go on; ``None`` if that was done, else what has
