@@ -5,15 +5,19 @@ from __future__ import annotations
 import collections.abc as cabc
 import copy
 import dataclasses
+import functools
 import typing as t
 from datetime import timedelta
 
+from blinker import Namespace
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 
 from .config import SessionConfig
 from .environment import FLASK_KEYS
 from .errors import ConfigurationError
+from .events import report
+from .events import SessionEvent
 from .manager import SessionManager
 from .model.session import Session as LoadedSession
 from .options import named_by
@@ -58,6 +62,10 @@ _FOREIGN = (
     "SESSION_MONGODB",
     "SESSION_SQLALCHEMY",
 )
+
+
+#: Is sent with each event of an application's sessions, which is ``event``.
+session_event = Namespace().signal("session-event")
 
 
 class FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # new is ours to say
@@ -168,7 +176,7 @@ def _configure(
     else:
         keys["redis"] = "redis"
     with named_by(keys):
-        return FlaskManager(
+        manager = FlaskManager(
             same.store.transport if same else redis,
             secret_key=config["SECRET_KEY"],
             secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
@@ -176,6 +184,20 @@ def _configure(
             **cookie,
             **options,
         )
+    manager.events.listen(session_event.receivers, functools.partial(_announce, app))
+    return manager
+
+
+def _announce(app: Flask, event: SessionEvent) -> None:
+    for receiver in session_event.receivers_for(app):
+        # One that raises is to keep no other from being told.
+        report(functools.partial(_send, receiver, app), event)
+
+
+def _send(
+    receiver: cabc.Callable[..., object], app: Flask, event: SessionEvent
+) -> None:
+    receiver(app, event=event)
 
 
 def _check(config: cabc.Mapping[str, t.Any]) -> None:

@@ -109,6 +109,12 @@ class Lifetimes:
         interval = self._touch_interval[permanent]
         return not -interval < self._clock() - issued < interval
 
+    def has_expired(self, created: int, issued: float, permanent: bool) -> bool:
+        """Whether a session that is gone must have expired by now: it began then, and
+        its cookie was last written so many seconds after the epoch."""
+        idle = self._permanent if permanent else self._transient
+        return self.is_over(created) or self._clock() - issued >= idle / 1000
+
     def is_rotation_due(self, drawn: int) -> bool:
         """Whether a session id was drawn so long ago that it is to be replaced."""
         return (

@@ -10,6 +10,7 @@ import typing as t
 from .config import SessionConfig
 from .environment import from_strings
 from .environment import VARIABLES
+from .events import Circumstances
 from .events import EventLog
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
@@ -65,27 +66,33 @@ class SessionManager:
         **options: t.Any,
     ) -> None:
         config = SessionConfig.from_options(options)
-        events, lifetimes = EventLog(config.on_event), Lifetimes(config)
+        events, lifetimes = EventLog(config.on_event, config.clock), Lifetimes(config)
         serializer = config.serializer or MessagePackSerializer()
         transport = connect(redis, config, events)
         limits = Limits(config.max_bytes or 0, config.max_names or 0)
         self.config = config
+        #: Who is told what happens.
+        self.events = events
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits)
-        adoption = self._adoption(serializer, lifetimes, events)
+        adoption = self._adoption(serializer, lifetimes)
         self._parts = Parts(
             config=config,
             cookie=self.cookie,
             events=events,
             lifetimes=lifetimes,
-            loader=Loader(
-                self.store, lifetimes, events, adoption, permanent=config.permanent
-            ),
+            loader=Loader(self.store, lifetimes, adoption, permanent=config.permanent),
             operation_timeout=config.seconds("operation_timeout"),
             serializer=serializer,
             session_class=self.session_class,
             store=self.store,
-            user_key=UserKey(config.user_key, serializer),
+            user_key=UserKey(
+                config.user_key,
+                serializer,
+                secret=None
+                if config.event_users == "plain"
+                else self.cookie.secret_keys[0],
+            ),
         )
 
     @classmethod
@@ -107,7 +114,7 @@ class SessionManager:
             return cls(**from_strings(texts), **options)
 
     def _adoption(
-        self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog
+        self, serializer: Serializer, lifetimes: Lifetimes
     ) -> Adoption | None:
         config = self.config
         if config.migrate_from is None:
@@ -121,7 +128,7 @@ class SessionManager:
             only_signed=config.migrate_signed,
         )
         prefix = config.migrate_prefix
-        return Adoption(reader, serializer, self.store, lifetimes, events, prefix)
+        return Adoption(reader, serializer, self.store, lifetimes, prefix)
 
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """What a door holds of the request with this WSGI environment.
@@ -197,8 +204,11 @@ class SessionManager:
         """
         if not is_digest(session_id):
             raise ValueError("revoke() takes the id of a session, as session.id is")
-        ended = self.store.end(self._deadline(), session_id)
-        self._parts.events.emit("destroyed", session_id, "revoked")
+        deadline = self._deadline()
+        ended = self.store.end(deadline, session_id)
+        if ended:
+            about = Circumstances(duration=deadline.spent)
+            self.events.emit("revoked", session_id, about=about)
         return ended
 
     def ping(self) -> bool:

@@ -64,7 +64,7 @@ LINE = [
 ]
 
 #: The doors may import all of them, and nothing imports the doors.
-DOORS = ["flask_manager", "flask", "paste", "pyramid"]
+DOORS = ["flask_manager", "flask", "metrics", "paste", "pyramid"]
 
 #: What is run and not imported; these may import one another, in this order.
 PROGRAMS = [
@@ -198,6 +198,7 @@ def test_only_the_cookie_module_signs_and_parses_cookies() -> None:
 def test_only_the_flask_door_knows_flask() -> None:
     assert modules_that_import("flask") == {"flask", "flask_manager"}
     assert modules_that_import("pyramid") <= {"pyramid"}
+    assert modules_that_import("prometheus_client") == {"metrics"}
 
 
 def test_only_the_configuration_knows_the_time_of_day() -> None:

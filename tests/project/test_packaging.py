@@ -49,7 +49,12 @@ def test_package_needs_exactly_what_is_always_installed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "modules"), [("flask", ["flask", "flask_manager"]), ("demo", PROGRAMS)]
+    ("extra", "modules"),
+    [
+        ("flask", ["flask", "flask_manager"]),
+        ("demo", PROGRAMS),
+        ("metrics", ["metrics"]),
+    ],
 )
 def test_extra_alone_is_enough(extra: str, modules: list[str]) -> None:
     assert needed_by(*modules) <= names(REQUIRED + EXTRAS[extra])

@@ -72,7 +72,7 @@ class Commit:
             return self._run()
         except SessionUnavailable as failure:
             if self._exchange.failure is None:
-                self._emit("unavailable", self._draft.base, str(failure))
+                self._tell("unavailable", self._draft.base, str(failure))
             if not self._may_be_lost:
                 raise
             return self._lose("Redis is away")
@@ -169,6 +169,11 @@ class Commit:
         exchange, record = self._exchange, result.record
         is_of_another_kind = record.permanent != self._draft.base.permanent
         self._draft.settle(record, self._version.own)
+        events = self._parts.events
+        if result.merged:
+            self._tell("merged", record)
+        if events.observers or events.listeners:
+            self._tell("saved", record)
         if self._wish.is_late:
             return UNCHANGED
         if not record.packed:
@@ -205,6 +210,7 @@ class Commit:
             self._see(found)
             return None
         if found is not None:
+            self._tell("merged", found)
             self._meet(found)
             return None
         if predecessor is not None:
@@ -248,7 +254,7 @@ class Commit:
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()
         if ended.stored:
-            self._emit("destroyed", ended)
+            self._tell("destroyed", ended)
         self._version = Version(draft, self._parts.config)
         if self._version.changes.packed:
             self._wish = Wish(saves=True, is_late=self._wish.is_late)
@@ -276,7 +282,7 @@ class Commit:
             lost.append("whether it is permanent")
         if lost:
             dropped = ", ".join(lost)
-            self._emit("lost", self._draft.base, f"{reason}; dropped: {dropped}")
+            self._tell("lost", self._draft.base, f"{reason}; dropped: {dropped}")
         self._draft.lose(self._version.own)
         self._exchange.forget()
         return UNCHANGED
@@ -286,7 +292,7 @@ class Commit:
         self._successor.record = None
         self._draft.settle(record, self._version.own)
         self._exchange.forget()
-        self._emit(name, record, detail)
+        self._tell(name, record, detail)
         if not record.packed:
             return Outcome(self._exchange.clear_cookie())
         return Outcome(self._exchange.write_cookie(record))
@@ -301,7 +307,9 @@ class Commit:
         self._attempts += 1
         if not self._deadline.pause(self._attempts):
             raise SessionUnavailable("too many requests write this session at once")
-        self._version.rebase(theirs)
+        decided = self._version.rebase(theirs)
+        if decided:
+            self._tell("conflict", theirs, ", ".join(map(shortened, decided)))
 
     @property
     def _old_sid(self) -> str:
@@ -311,5 +319,7 @@ class Commit:
     def _expiry(self, record: Record) -> Expiry | None:
         return self._parts.lifetimes.expiry(record.created)
 
-    def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
-        self._parts.events.emit(name, record.id, detail)
+    def _tell(self, name: EventName, record: Record, detail: str = "") -> None:
+        self._exchange.tell(
+            name, record.id, detail, packed=record.packed, duration=self._deadline.spent
+        )

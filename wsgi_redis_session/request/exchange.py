@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import enum
 import typing as t
 
 from ..errors import HeadersAlreadySent
 from ..errors import SessionUnavailable
+from ..events import Circumstances
+from ..events import EventName
 from ..http.cookie import Ticket
 from ..http.headers import Headers
 from ..http.headers import is_shared
@@ -111,15 +114,16 @@ class Exchange:
         self.had_cookie = tickets is None or bool(tickets)
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
+        deadline = Deadline(parts.operation_timeout)
         try:
-            found = self._find(Deadline(parts.operation_timeout))
+            found = self._find(deadline)
         except SessionUnavailable as failure:
             self.failure = failure
-            parts.events.emit("unavailable", None, str(failure))
+            self.tell("unavailable", None, str(failure), duration=deadline.spent)
             return self._read_empty(failure)
         if found is None:
             if tickets is None:
-                parts.events.emit("rejected", None, "the cookie is not one of ours")
+                self.tell("rejected", None, "the cookie is not one of ours")
             return self._draft(self.fresh(), State.NEW)
         #: Whether the session was prolonged, and its cookie is to be as well.
         self.is_cookie_due = found.is_cookie_due
@@ -131,15 +135,18 @@ class Exchange:
         self.old_id = found.old_id
         #: Another library's session that this one is to replace.
         self.predecessor = found.predecessor
-        return self._draft(found.base, found.state)
+        base, events = found.base, parts.events
+        if (events.observers or events.listeners) and found.state is State.LIVE:
+            self.tell("loaded", base.id, packed=base.packed, duration=deadline.spent)
+        return self._draft(base, found.state)
 
     def _find(self, deadline: Deadline) -> Found | None:
         loader = self.parts.loader
-        found = loader.find(deadline, self.tickets)
+        found = loader.find(deadline, self.tickets, self.tell)
         if loader.adoption is None or (found and found.state is State.LIVE):
             return found
         values = self.parts.cookie.values(self._header)
-        return loader.find_predecessor(deadline, values) or found
+        return loader.find_predecessor(deadline, values, self.tell) or found
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:
@@ -158,15 +165,36 @@ class Exchange:
 
     def undecodable(self, record: Record) -> None:
         """Report stored values that cannot be read."""
-        self.parts.events.emit("undecodable", record.id, "a value cannot be read")
+        self.tell("undecodable", record.id, "a value cannot be read")
 
     def refuse(self, record: Record, change: str) -> t.NoReturn:
         """Report a change that came after the headers, and raise."""
         message = f"{change} needs a cookie, but the headers have left"
-        self.parts.events.emit("late", record.id, message)
+        self.tell("late", record.id, message, packed=record.packed)
         raise HeadersAlreadySent(
             f"{message}; do it before the first byte of the body is sent."
         )
+
+    def tell(
+        self,
+        name: EventName,
+        session_id: str | None = None,
+        detail: str = "",
+        *,
+        packed: cabc.Mapping[str, bytes] | None = None,
+        duration: float | None = None,
+    ) -> None:
+        """Report an event of this request: about a session that holds so much, after
+        an operation that took so many seconds."""
+        parts = self.parts
+        if parts.events.is_heard(name):
+            about = Circumstances(
+                None if packed is None else parts.user_key.shown(packed),
+                self.environ.get("REMOTE_ADDR"),
+                self.environ.get("HTTP_USER_AGENT"),
+                duration,
+            )
+            parts.events.emit(name, session_id, detail, about)
 
     # The door's side.
 

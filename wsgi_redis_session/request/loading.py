@@ -8,6 +8,7 @@ import typing as t
 from ..config import SessionConfig
 from ..errors import Undecodable
 from ..events import EventLog
+from ..events import Tell
 from ..http.cookie import SessionCookie
 from ..http.cookie import Ticket
 from ..lifetimes import Lifetimes
@@ -54,7 +55,7 @@ class Adoption(t.Protocol):
     """Finds sessions that another library has stored."""
 
     def find(
-        self, deadline: Deadline, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str], tell: Tell
     ) -> cabc.Iterator[tuple[str, Predecessor | Tombstone]]:
         """What the values of a browser's cookies name: session ids, each with its
         session or with what became of it."""
@@ -88,14 +89,12 @@ class Loader:
         self,
         store: RedisStore,
         lifetimes: Lifetimes,
-        events: EventLog,
         adoption: Adoption | None,
         *,
         permanent: bool,
     ) -> None:
         self._store = store
         self._lifetimes = lifetimes
-        self._events = events
         self.adoption = adoption
         self._permanent = permanent
 
@@ -103,7 +102,9 @@ class Loader:
         """A new session."""
         return Record.fresh(self._lifetimes.now(), self._permanent)
 
-    def find(self, deadline: Deadline, tickets: list[Ticket]) -> Found | None:
+    def find(
+        self, deadline: Deadline, tickets: list[Ticket], tell: Tell
+    ) -> Found | None:
         """The session that one of these cookies names; where none is alive, what is
         left of the first one of which something is left."""
         left: Found | None = None
@@ -111,27 +112,27 @@ class Loader:
             try:
                 found = self._find(deadline, ticket)
             except Undecodable as error:
-                self._emit("undecodable", ticket.sid, str(error))
+                _tell_undecodable(tell, deadline, ticket.sid, error)
                 continue
             if found is not None and found.state is State.LIVE:
                 return found
-            self._emit("unknown", ticket.sid, "ended or expired")
+            self._tell_over(tell, deadline, ticket, is_gone=found is None)
             left = left or found
         return left
 
     def find_predecessor(
-        self, deadline: Deadline, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str], tell: Tell
     ) -> Found | None:
         """The session that a cookie of another library names."""
         if self.adoption is None:
             return None
-        for sid, what in self.adoption.find(deadline, values):
+        for sid, what in self.adoption.find(deadline, values, tell):
             if not isinstance(what, Tombstone):
                 return Found(what.record, State.LIVE, predecessor=what)
             try:
                 found = self._follow(deadline, sid, what)
             except Undecodable as error:
-                self._emit("undecodable", sid, str(error))
+                _tell_undecodable(tell, deadline, sid, error)
                 continue
             if found is not None:
                 return found
@@ -180,10 +181,21 @@ class Loader:
             )
         return Found(base, found.state, tombstone=found, old_id=digest(sid))
 
-    def _emit(
-        self, name: t.Literal["undecodable", "unknown"], sid: str, detail: str
+    def _tell_over(
+        self, tell: Tell, deadline: Deadline, ticket: Ticket, *, is_gone: bool
     ) -> None:
-        self._events.emit(name, digest(sid), detail)
+        """A cookie names a session that is not alive any more."""
+        session_id, times = digest(ticket.sid), (ticket.created, ticket.issued)
+        if is_gone and self._lifetimes.has_expired(*times, ticket.permanent):
+            tell("expired", session_id, duration=deadline.spent)
+        else:
+            tell("unknown", session_id, duration=deadline.spent)
+
+
+def _tell_undecodable(
+    tell: Tell, deadline: Deadline, sid: str, error: Undecodable
+) -> None:
+    tell("undecodable", digest(sid), str(error), duration=deadline.spent)
 
 
 class Parts(t.NamedTuple):

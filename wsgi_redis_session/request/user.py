@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import hmac
 import typing as t
 from uuid import UUID
 
 from ..errors import ConfigurationError
 from ..model.draft import Draft
+from ..model.record import url_safe_base64
 from ..model.serializer import Serializer
 from .step import UserChange
+
+
+def user_digest(secret: bytes, user: str) -> str:
+    """Stands for a user where nobody is to see who it is. Only the secret key makes it:
+    identifiers are few, and could be tried one by one."""
+    mac = hmac.digest(secret, b"user " + user.encode("utf-8", "replace"), "sha256")
+    return url_safe_base64(mac[:18]).decode("ascii")
 
 
 class UserKey:
     """The session's name that says who is logged in, if there is one."""
 
-    def __init__(self, name: str | None, serializer: Serializer) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        serializer: Serializer,
+        *,
+        secret: bytes | None = None,
+    ) -> None:
         self.name = name
+        self._serializer = serializer
+        # Makes the digest that events show; without it they show the identifier.
+        self._secret = secret
         #: ``None`` under that name is nobody, as if it were not there.
         self._nobody = serializer.dumps(None)
 
@@ -44,6 +62,19 @@ class UserKey:
             return UserChange.LOGOUT
         self._check(draft.value(self.name))
         return UserChange.LOGIN if old is None else UserChange.SWITCH
+
+    def shown(self, packed: cabc.Mapping[str, bytes]) -> str | None:
+        """Who is logged in, as events show it."""
+        found = None if self.name is None else self._user(packed)
+        if found is None:
+            return None
+        try:
+            user = str(self._serializer.loads(found))
+        except Exception:  # whatever a serializer makes of bytes that are damaged
+            return None
+        if self._secret is None:
+            return user
+        return user_digest(self._secret, user)
 
     def _user(self, packed: cabc.Mapping[str, bytes]) -> bytes | None:
         found = packed.get(t.cast(str, self.name))

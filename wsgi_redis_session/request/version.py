@@ -39,12 +39,12 @@ class Version:
             return draft.must_save
         return bool(changes.changed or changes.removed or draft.sets_kind)
 
-    def rebase(self, theirs: Record) -> None:
+    def rebase(self, theirs: Record) -> list[str]:
         """Bring the changes onto what others have stored meanwhile; where both have
-        changed a name, ``on_conflict`` decides."""
+        changed a name, ``on_conflict`` decides. These names are returned."""
         base, changes = self.seen.packed, self.changes
         packed = changes.onto(theirs.packed)
-        decide = self._config.on_conflict
+        decide, decided = self._config.on_conflict, []
         for name in changes.names if decide is not None else ():
             versions = [
                 side.get(name) for side in (base, changes.packed, theirs.packed)
@@ -52,12 +52,14 @@ class Version:
             if decide is None or versions[2] == versions[0]:
                 continue
             value = decide(name, *map(self._unpack, versions))
+            decided.append(name)
             if value is MISSING:
                 packed.pop(name, None)
             else:
                 packed[name] = self._draft.dumps(name, value)
         self.seen = theirs
         self.changes = Changes.between(theirs.packed, packed)
+        return decided
 
     def _unpack(self, packed: bytes | None) -> t.Any:
         return MISSING if packed is None else self._draft.loads(packed)

@@ -52,6 +52,8 @@ class Saved(t.NamedTuple):
     record: Record
     #: Whether the session had been empty, so that its cookie was taken back.
     revived: bool
+    #: Whether others had saved meanwhile.
+    merged: bool = False
 
 
 class Conflict(t.NamedTuple):
@@ -189,7 +191,8 @@ class RedisStore:
         if letter == b"S":
             return Saved(ours, revived=not base.packed)
         if letter == b"M":
-            return Saved(_read_stored(data[1:], ours), revived=data[:1] == b"1")
+            merged = _read_stored(data[1:], ours)
+            return Saved(merged, revived=data[:1] == b"1", merged=True)
         if letter == b"C":
             return Conflict(_read_stored(data, ours))
         if letter == b"B":

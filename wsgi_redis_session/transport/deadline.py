@@ -27,6 +27,11 @@ class Deadline:
         """How many seconds are left; not more than zero when it is over."""
         return self._end - time.monotonic()
 
+    @property
+    def spent(self) -> float:
+        """How many seconds have gone by since this was made."""
+        return self._seconds - self.left
+
     def after(self, now: float) -> float:
         """The same for somebody who knows what time it is, by the monotonic clock."""
         return self._end - now

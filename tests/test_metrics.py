@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client import generate_latest
+from test_architecture import imported_with
+from test_events import answer
+from test_events import MakeManager
+
+from wsgi_redis_session import SessionEvent
+from wsgi_redis_session.events import EventName
+from wsgi_redis_session.metrics import SessionMetrics
+
+NAMES: tuple[EventName, ...] = t.get_args(EventName)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def count(registry: CollectorRegistry, name: str) -> float | None:
+    return registry.get_sample_value("wsgi_session_events_total", {"event": name})
+
+
+def operations(registry: CollectorRegistry, name: str) -> float | None:
+    return registry.get_sample_value(
+        "wsgi_session_operation_seconds_count", {"operation": name}
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_is_counted(name: EventName, registry: CollectorRegistry) -> None:
+    metrics = SessionMetrics(registry)
+    for _ in range(3):
+        metrics(SessionEvent(name))
+    assert count(registry, name) == 3
+
+
+def test_each_operation_is_measured_once(
+    make_manager: MakeManager, registry: CollectorRegistry
+) -> None:
+    manager = make_manager(on_event=SessionMetrics(registry))
+    header = answer(manager, a=1)
+    one, other = (manager.load(header) for _ in range(2))
+    for session, name in ((one, "b"), (other, "c")):
+        session[name] = 2
+        manager.commit(session)
+    assert count(registry, "merged") == 1
+    assert operations(registry, "load") == 2
+    assert operations(registry, "save") == 3
+    seconds = registry.get_sample_value(
+        "wsgi_session_operation_seconds_sum", {"operation": "load"}
+    )
+    assert seconds is not None
+    assert 0 < seconds < 10
+
+
+def test_visitors_cannot_make_series(
+    make_manager: MakeManager, registry: CollectorRegistry
+) -> None:
+    manager = make_manager(on_event=SessionMetrics(registry), user_key="user")
+    answer(manager, user="42")
+    before = generate_latest(registry).count(b"\n")
+    for user in range(20):
+        answer(manager, user=f"user {user}")
+    assert generate_latest(registry).count(b"\n") == before
+
+
+def test_client_is_imported_only_where_it_is_used() -> None:
+    assert "prometheus_client" not in imported_with("import wsgi_redis_session.flask")
