@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+import json
+import pathlib
+import re
+import runpy
 import typing as t
 
 import pytest
+from conftest import SECRET_KEY
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest
 from test_architecture import imported_with
 from test_events import answer
 from test_events import MakeManager
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session.events import EventName
+from wsgi_redis_session.local_server import LocalServer
 from wsgi_redis_session.metrics import SessionMetrics
 
 NAMES: tuple[EventName, ...] = t.get_args(EventName)
@@ -71,3 +79,43 @@ def test_visitors_cannot_make_series(
 
 def test_client_is_imported_only_where_it_is_used() -> None:
     assert "prometheus_client" not in imported_with("import wsgi_redis_session.flask")
+
+
+EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "metrics"
+
+
+def test_dashboard_asks_for_metrics_and_events_that_there_are(
+    registry: CollectorRegistry,
+) -> None:
+    metrics = SessionMetrics(registry)
+    metrics(SessionEvent("loaded", duration=0.001))
+    kept = {
+        line.split("{")[0]
+        for line in generate_latest(registry).decode().splitlines()
+        if line.startswith("wsgi_session_")
+    }
+    dashboard = json.loads((EXAMPLE / "dashboard.json").read_text())
+    asked = [
+        target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
+    ]
+    for question in asked:
+        assert set(re.findall(r"wsgi_session_\w+", question)) <= kept
+        for events in re.findall(r'event=~"(.*?)"', question):
+            assert set(events.split("|")) <= {*NAMES}
+    shown = {name for question in asked for name in re.findall(r"\w+", question)}
+    assert {*NAMES} <= shown
+
+
+def test_example_counts_its_own_visits(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    monkeypatch.setenv("SESSION_REDIS", server.url)
+    example = runpy.run_path(str(EXAMPLE / "app.py"))
+    client = Client(example["application"], Response)
+    assert client.get("/").text == "visit 1\n"
+    assert client.get("/").text == "visit 2\n"
+    text = client.get("/metrics").text
+    assert 'wsgi_session_events_total{event="created"} 1.0' in text
+    assert 'wsgi_session_events_total{event="saved"} 1.0' in text
+    example["sessions"].disconnect()
