@@ -73,6 +73,8 @@ class SessionManager:
         self.config = config
         #: Who is told what happens.
         self.events = events
+        #: Makes bytes of values, and values of bytes.
+        self.serializer = serializer
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits)
         adoption = self._adoption(serializer, lifetimes)

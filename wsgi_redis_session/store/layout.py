@@ -34,6 +34,7 @@ offset bytes
 from __future__ import annotations
 
 import struct
+import typing as t
 
 import ormsgpack
 
@@ -45,6 +46,8 @@ from ..model.record import Stored
 from ..model.record import Tombstone
 
 _HEADER = struct.Struct(">BB32s8sQ8s")
+#: So many bytes of a session say all that there is but its names and values.
+HEAD_BYTES = _HEADER.size
 _FORMAT = 1
 _PERMANENT = 1
 _SESSION = b"\1"
@@ -58,6 +61,15 @@ _STATES = {
 _BINDING = slice(34, 42)
 _SUCCESSOR = slice(2, 26)
 _WRAPPED_SID_BYTES = 32
+
+
+class Head(t.NamedTuple):
+    """What a session says of itself, whatever it holds."""
+
+    permanent: bool
+    #: When it began, in milliseconds since the epoch.
+    created: int
+    device: bytes
 
 
 def write(record: Record) -> bytes:
@@ -86,6 +98,14 @@ def read(value: bytes) -> Stored:
         raise Undecodable("the value is no map of packed values")
     is_permanent = bool(flags & _PERMANENT)
     return Stored(is_permanent, revisions, binding, created, device, packed)
+
+
+def read_head(head: bytes) -> Head | None:
+    """What the first :data:`HEAD_BYTES` of a session say; ``None`` for others."""
+    if len(head) < HEAD_BYTES or head[0] != _FORMAT:
+        return None
+    _, flags, _, _, created, device = _HEADER.unpack_from(head)
+    return Head(bool(flags & _PERMANENT), created, device)
 
 
 def is_bound(value: bytes, binding: bytes) -> bool:
