@@ -13,6 +13,8 @@ from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session.local_server import LocalServer
 
+pytest.register_assert_rewrite("every_server")
+
 SECRET_KEY = "not a secret, this is a test"
 
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import SECRET_KEY
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest
-from test_architecture import imported_with
+from storeys import imported_with
 from test_events import answer
 from test_events import MakeManager
 from werkzeug.test import Client

@@ -39,7 +39,9 @@ from wsgi_redis_session import SessionManager, SessionMiddleware
 
 control_socket_disable = True
 worker_connections = 2000
-sessions = SessionManager(secret_key="a test", max_connections={places})
+# A crowd on a busy machine takes its time.
+patience = dict.fromkeys(["pool_timeout", "read_timeout", "operation_timeout"], 60)
+sessions = SessionManager(secret_key="a test", max_connections={places}, **patience)
 
 def post_worker_init(worker):
     site = SessionMiddleware(worker.wsgi, sessions)

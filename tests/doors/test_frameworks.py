@@ -19,12 +19,12 @@ import pytest
 import redis
 from conftest import browser
 from conftest import SECRET_KEY
+from deployed_site import PATIENCE
 from framework_sites import FILE
 from framework_sites import Framework
 from framework_sites import FRAMEWORKS
 from framework_sites import PARTS
 from proxy import Proxy
-from test_servers import PATIENCE
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
 from wsgi_apps import App

@@ -16,9 +16,9 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+import every_server
 import pytest
 import redis
-import test_servers
 from deployed_site import EXAMPLES
 from deployed_site import GO
 from deployed_site import HOLDING
@@ -28,8 +28,8 @@ from deployed_site import running
 from deployed_site import SENDFILE
 from served_site import CONTENT
 from served_site import ENDED
-from test_servers import Browser
-from test_servers import listening
+from serving import Browser
+from serving import listening
 
 from wsgi_redis_session.local_server import LocalServer
 
@@ -165,12 +165,11 @@ def port(site: Site) -> int:
     return site.port
 
 
-# What holds on every server, from test_servers.py.
 test_visitors_at_the_same_time_are_kept_apart = (
-    test_servers.test_visitors_at_the_same_time_are_kept_apart
+    every_server.test_visitors_at_the_same_time_are_kept_apart
 )
 test_responses_are_framed_as_without_the_middleware = (
-    test_servers.test_responses_are_framed_as_without_the_middleware
+    every_server.test_responses_are_framed_as_without_the_middleware
 )
 
 

@@ -9,17 +9,15 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import sys
 import tempfile
-import time
 import typing as t
 
 import a2wsgi
 import cheroot.wsgi
+import every_server
 import pytest
 import redis
-import test_servers
 import uvicorn
 from deployed_site import deployed_site
 from deployed_site import EXAMPLES
@@ -29,9 +27,11 @@ from deployed_site import READS
 from deployed_site import running
 from served_site import CONTENT
 from served_site import ENDED
-from test_servers import Browser
-from test_servers import in_thread
-from test_servers import listening
+from serving import Browser
+from serving import in_thread
+from serving import listening
+from serving import program
+from serving import wait_for
 from wsgi_apps import SHAPES
 
 from wsgi_redis_session.local_server import LocalServer
@@ -62,13 +62,6 @@ def on_uwsgi(*options: str) -> Serve:
                 yield listener.getsockname()[1]
 
     return serve
-
-
-def program(name: str) -> str:
-    """A program of this environment."""
-    found = shutil.which(name, path=os.path.dirname(sys.executable))
-    assert found, f"{name} was not found: pip install 'wsgi-redis-session[test]'"
-    return found
 
 
 @contextlib.contextmanager
@@ -115,15 +108,6 @@ def on_apache(server: LocalServer, directory: pathlib.Path) -> cabc.Iterator[int
             yield port
 
 
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            assert time.monotonic() < deadline
-
-
 SERVERS: dict[str, Serve] = {
     "uwsgi": on_uwsgi("--processes", "2"),
     "uwsgi threads": on_uwsgi("--threads", "4", "--offload-threads", "1"),
@@ -159,15 +143,14 @@ def port(running_server: tuple[str, int], db: redis.Redis) -> int:
     return running_server[1]
 
 
-# What holds on every server, from test_servers.py.
 test_visitors_at_the_same_time_are_kept_apart = (
-    test_servers.test_visitors_at_the_same_time_are_kept_apart
+    every_server.test_visitors_at_the_same_time_are_kept_apart
 )
 test_download_arrives_whole_and_with_the_session = (
-    test_servers.test_download_arrives_whole_and_with_the_session
+    every_server.test_download_arrives_whole_and_with_the_session
 )
 test_no_connection_to_redis_stays_out_of_the_pool = (
-    test_servers.test_no_connection_to_redis_stays_out_of_the_pool
+    every_server.test_no_connection_to_redis_stays_out_of_the_pool
 )
 
 

@@ -4,80 +4,31 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import http.client
 import json
 import os
 import pathlib
 import socket
-import struct
 import subprocess
 import sys
-import threading
 import typing as t
 import wsgiref.simple_server
-from concurrent.futures import ThreadPoolExecutor
-from http.cookies import SimpleCookie
 
+import every_server
 import pytest
 import redis
 import waitress.server
 import werkzeug.serving
-from served_site import CONTENT
+from deployed_site import PATIENCE
 from served_site import ENDED
 from served_site import served_site
-from wsgi_apps import SHAPES
+from serving import Browser
+from serving import in_thread
+from serving import listening
 
 import wsgi_redis_session
 from wsgi_redis_session.local_server import LocalServer
 
-#: Seconds after which something that does not happen is a failure.
-PATIENCE = 20
-
 Serve = cabc.Callable[[LocalServer, pathlib.Path], t.ContextManager[int]]
-
-
-class Browser:
-    """A visitor with a cookie jar."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.jar: dict[str, str] = {}
-
-    @property
-    def cookie(self) -> str:
-        return "; ".join(f"{name}={self.jar[name]}" for name in self.jar)
-
-    def open(self, path: str) -> tuple[http.client.HTTPResponse, bytes]:
-        connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=PATIENCE
-        )
-        with contextlib.closing(connection):
-            connection.request("GET", path, headers={"Cookie": self.cookie})
-            response = connection.getresponse()
-            body = response.read()
-        for header in response.headers.get_all("Set-Cookie", []):
-            for name, morsel in SimpleCookie(header).items():
-                self.jar[name] = morsel.value
-        return response, body
-
-    def read(self, path: str) -> bytes:
-        return self.open(path)[1]
-
-    def leave_in_mid_stream(self, path: str) -> None:
-        """Read a little of a page, then break the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
-            lines = [f"GET {path} HTTP/1.1", "Host: test", f"Cookie: {self.cookie}"]
-            connection.sendall("\r\n".join([*lines, "", ""]).encode())
-            assert connection.recv(1024).startswith(b"HTTP/1.")
-            # Closing sends a reset, as a browser does that wants nothing more.
-            linger = struct.pack("ii", 1, 0)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-
-
-@contextlib.contextmanager
-def listening() -> cabc.Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        yield listener
 
 
 @contextlib.contextmanager
@@ -120,17 +71,6 @@ def on_gunicorn(*options: str) -> Serve:
             yield port
 
     return serve
-
-
-@contextlib.contextmanager
-def in_thread(run: cabc.Callable[[], object]) -> cabc.Iterator[None]:
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
 
 
 @contextlib.contextmanager
@@ -202,37 +142,18 @@ def port(
         yield port
 
 
-def test_visitors_at_the_same_time_are_kept_apart(port: int) -> None:
-    def visit(times: int) -> list[bytes]:
-        browser = Browser(port)
-        return [browser.read("/count") for _ in range(times)]
-
-    expected = [[b"%d" % (n + 1) for n in range(times)] for times in range(1, 9)]
-    with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(visit, range(1, 9))) == expected
-
-
-def test_responses_are_framed_as_without_the_middleware(port: int) -> None:
-    ours = {"date", "set-cookie", "vary", "cache-control"}
-
-    def look(path: str) -> tuple[t.Any, ...]:
-        response, body = Browser(port).open(path)
-        # As a dictionary: gunicorn sends a head twice that is replaced by an error's.
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        kept = {name: headers[name] for name in headers if name not in ours}
-        return response.version, response.status, response.reason, kept, body
-
-    pages = [*SHAPES, "download"]
-    assert {page: look(f"/{page}") for page in pages} == {
-        page: look(f"/without/{page}") for page in pages
-    }
-
-
-def test_download_arrives_whole_and_with_the_session(port: int) -> None:
-    browser = Browser(port)
-    for visits in (b"2", b"4"):
-        assert browser.read("/download") == CONTENT
-        assert browser.read("/count") == visits
+test_visitors_at_the_same_time_are_kept_apart = (
+    every_server.test_visitors_at_the_same_time_are_kept_apart
+)
+test_responses_are_framed_as_without_the_middleware = (
+    every_server.test_responses_are_framed_as_without_the_middleware
+)
+test_download_arrives_whole_and_with_the_session = (
+    every_server.test_download_arrives_whole_and_with_the_session
+)
+test_no_connection_to_redis_stays_out_of_the_pool = (
+    every_server.test_no_connection_to_redis_stays_out_of_the_pool
+)
 
 
 def test_client_that_leaves_in_mid_stream_leaves_nothing_behind(
@@ -246,13 +167,6 @@ def test_client_that_leaves_in_mid_stream_leaves_nothing_behind(
         assert ended == (ENDED.encode(), b"0")
         assert browser.read("/count") == visits
     assert json.loads(browser.read("/data"))["closed"] is True
-
-
-def test_no_connection_to_redis_stays_out_of_the_pool(port: int) -> None:
-    browser = Browser(port)
-    for page in ("count", *SHAPES, "download"):
-        browser.open(f"/{page}")
-        assert json.loads(browser.read("/state"))["busy"] == 0
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
@@ -281,7 +195,7 @@ def test_connection_that_was_made_before_the_fork_is_not_shared(
         "assert gateway.get(application, gateway.environ(PATH_INFO='/count')).parts\n"
     )
     with listening() as listener, gunicorn(listener, tmp_path, "--preload") as port:
-        test_visitors_at_the_same_time_are_kept_apart(port)
+        every_server.test_visitors_at_the_same_time_are_kept_apart(port)
 
 
 def test_gunicorns_configuration_gives_sessions_to_an_application_as_it_is(

@@ -26,8 +26,8 @@ from wsgi_redis_session.model.record import Record
 
 MakeManager = cabc.Callable[..., SessionManager]
 
-SID = Record.fresh(0).sid
-OTHER_SID = Record.fresh(0).sid
+SID = "dpLDrTVAu4A8Ags67mbNiIcSMjTqDG5xQ8Ct1z_0Me0"
+OTHER_SID = "rkSKyGxOjk3sZFcpcI70GHOuecbf-E7_czYJiUh_COU"
 CREATED = 1_799_999_000_123
 DRAWN = 1_799_999_500_456
 

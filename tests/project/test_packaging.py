@@ -6,15 +6,16 @@ import configparser
 import pathlib
 import re
 import sys
+from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 
 import pytest
-from test_architecture import foreign_imports
-from test_architecture import imported_with
-from test_architecture import LINE
-from test_architecture import PACKAGE
-from test_architecture import PROGRAMS
-from test_architecture import TREES
+from storeys import foreign_imports
+from storeys import imported_with
+from storeys import LINE
+from storeys import PACKAGE
+from storeys import PROGRAMS
+from storeys import TREES
 
 PROJECT = pathlib.Path(__file__).parents[2]
 README = PROJECT.joinpath("README.rst").read_text()
@@ -92,14 +93,33 @@ def test_readme_names_the_versions_that_can_be_installed() -> None:
         assert f"``{requirement}``" in section
 
 
+def in_its_package(path: pathlib.Path) -> str:
+    """Where a file stands, seen from the package in which it is."""
+    package = path.parent
+    while not package.joinpath("__init__.py").exists():
+        package = package.parent
+    return path.relative_to(package).as_posix()
+
+
 def test_every_file_beside_the_modules_is_installed() -> None:
     patterns = SETUP["options.package_data"]["*"].split(", ")
-    files = {path.name for path in PACKAGE.rglob("*") if path.is_file()}
+    files = {
+        in_its_package(path)
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
     assert "py.typed" in files
-    files = {name for name in files if not name.endswith((".py", ".pyc"))}
-    matched = {n for n in files if any(map(pathlib.PurePath(n).match, patterns))}
-    assert matched == files
-    assert len(patterns) == len({pathlib.PurePath(name).suffix for name in files})
+    # As setuptools does: "*" stands for no slash.
+    wanted = {
+        pattern: {
+            name
+            for name in files
+            if name.count("/") == pattern.count("/") and fnmatch(name, pattern)
+        }
+        for pattern in patterns
+    }
+    assert set().union(*wanted.values()) == files
+    assert all(wanted.values())
 
 
 def test_every_folder_is_installed() -> None:

@@ -11,7 +11,6 @@ import re
 import socket
 import subprocess
 import sys
-import types
 import typing as t
 
 import flask
@@ -20,17 +19,17 @@ import pytest
 import redis
 import web
 from paste.deploy import loadapp
+from paste_files import Files
 from pyramid.config import Configurator
-from test_paste import Files
+from readme import block
+from readme import README
+from readme import run
+from readme import SECRET_KEY
 from werkzeug.test import Client
 
 import wsgi_redis_session
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session.local_server import LocalServer
-
-README = pathlib.Path(__file__).parents[2].joinpath("README.rst").read_text()
-
-SECRET_KEY = "not a secret, this is a test"
 
 #: What a new visitor sees of each program that counts.
 TWO_VISITS = ["visit 1\n", "visit 2\n"]
@@ -74,26 +73,6 @@ client = Client(application)
 print(client.get("/").text + client.get("/").text, end="")
 """,
 }
-
-
-def block(name: str) -> str:
-    """The code block of that name."""
-    (found,) = re.findall(
-        rf"^\.\. code-block:: \w+\n    :name: {re.escape(name)}\n\n((?:    .*\n|\n)+)",
-        README,
-        re.MULTILINE,
-    )
-    return re.sub(r"^    ", "", found, flags=re.MULTILINE).rstrip("\n") + "\n"
-
-
-def run(name: str, monkeypatch: pytest.MonkeyPatch, server: LocalServer) -> t.Any:
-    """Execute a block as a module, which the next one can import."""
-    monkeypatch.setenv("SESSION_REDIS", server.url)
-    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
-    module = types.ModuleType(name.removesuffix(".py"))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(block(name), name, "exec"), module.__dict__)
-    return module
 
 
 def test_every_block_has_a_name_by_which_it_is_tested() -> None:

@@ -7,6 +7,7 @@ import os
 import typing as t
 
 import flask
+import pytest
 from conftest import Clock
 from conftest import SECRET_KEY
 from flask.testing import FlaskClient
@@ -17,8 +18,11 @@ from wsgi_redis_session import SessionManager
 from wsgi_redis_session.flask import EXTENSION
 from wsgi_redis_session.flask import RedisSessionInterface
 from wsgi_redis_session.flask import Session
+from wsgi_redis_session.local_server import LocalServer
 
 View = cabc.Callable[[], t.Any]
+
+WAYS = ["extension", "interface"]
 
 
 class FlaskSite:
@@ -116,3 +120,35 @@ def attributes(set_cookie: str) -> dict[str, str]:
     """Names, in lower case, and values of a cookie's attributes."""
     pairs = [part.strip().partition("=") for part in set_cookie.split(";")[1:]]
     return {name.lower(): value for name, _, value in pairs}
+
+
+def stream(*steps: cabc.Callable[[], object]) -> flask.Response:
+    """A body that runs a step before each of its parts."""
+
+    def parts() -> cabc.Iterator[str]:
+        for step in steps:
+            yield str(step())
+
+    return flask.Response(flask.stream_with_context(parts()))
+
+
+# Fixtures, for test modules that give them their names.
+
+
+@pytest.fixture(params=WAYS)
+def site(
+    request: pytest.FixtureRequest, server: LocalServer
+) -> cabc.Iterator[FlaskSite]:
+    site = FlaskSite(request.param, server.url)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def app(site: FlaskSite) -> flask.Flask:
+    return site.app()
+
+
+@pytest.fixture
+def client(app: flask.Flask) -> FlaskClient:
+    return app.test_client()

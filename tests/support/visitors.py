@@ -8,6 +8,7 @@ import typing as t
 import redis
 
 from wsgi_redis_session import Session
+from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 
 
@@ -41,10 +42,22 @@ def commands(db: redis.Redis, action: cabc.Callable[[], object]) -> dict[str, in
     }
 
 
+def names(events: list[SessionEvent]) -> list[str]:
+    """What was told, in its order."""
+    return [event.name for event in events]
+
+
 def pass_time(db: redis.Redis, seconds: float) -> None:
     """Let time pass for all that is stored."""
     for key in db.scan_iter():
         db.pexpire(key, max(1, round(db.pttl(key) - seconds * 1000)))
+
+
+def assert_nothing_is_left(db: redis.Redis) -> None:
+    """Nothing but what says, for a minute, that a session has ended."""
+    for key in db.scan_iter():
+        assert db.get(key) == b"\0e"
+        assert 0 < db.pttl(key) <= 60_000
 
 
 class Request:
