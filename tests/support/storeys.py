@@ -50,6 +50,7 @@ LINE = [
     "legacy.reader",
     "legacy.inheritance",
     "legacy.adoption",
+    "legacy.migration",
     "request.step",
     "request.user",
     "request.version",
@@ -71,8 +72,17 @@ PROGRAMS = [
     "demo.page",
     "demo.app",
     "demo.runner",
+    "cli.output",
+    "cli.statistics",
+    "cli.site",
+    "cli.findings",
+    "cli.sessions",
+    "cli.migrate",
+    "cli.check",
+    "cli.group",
     "cli.main",
     "__main__",
+    "cli.flask_group",
 ]
 
 FOLDERS = ["model", "http", "transport", "store", "legacy", "request", "demo", "cli"]

@@ -143,9 +143,7 @@ def _of_rights(site: Site) -> Finding:
         store.left(deadline, record.id)
         store.discard(deadline, record)
     except (SessionUnavailable, Undecodable) as error:
-        remedy = (
-            "ACL: ~<key_prefix>* +@read +@write +@scripting; see the documentation."
-        )
+        remedy = f"ACL SETUSER ... ~{store.key_prefix}* +@read +@write +@scripting"
         return Finding(Level.PROBLEM, "rights", str(error), remedy)
     return Finding(Level.OK, "rights", "may store, load, save and end sessions")
 

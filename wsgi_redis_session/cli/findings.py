@@ -38,6 +38,9 @@ class Finding(t.NamedTuple):
 #: A server may be so full before somebody should look.
 _FULL = 0.8
 
+#: What says whether the last writing of a file went well.
+_FILES = {"rdb_last_bgsave_status": "snapshot", "aof_last_write_status": "AOF"}
+
 #: Clocks may differ by so many seconds.
 _SKEW = 60
 
@@ -77,10 +80,7 @@ def of_persistence(info: Info, save: str | None) -> cabc.Iterator[Finding]:
     """By ``INFO persistence`` and the setting ``save``, ``None`` if nobody may know."""
     if info.get("loading") == "1":
         yield Finding(Level.PROBLEM, "persistence", "Redis is still loading", "Wait.")
-    for key, what in (
-        ("rdb_last_bgsave_status", "RDB"),
-        ("aof_last_write_status", "AOF"),
-    ):
+    for key, what in _FILES.items():
         if info.get(key, "ok") != "ok":
             text = f"the last {what} could not be written"
             remedy = "See Redis' log: is the disk full?"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import dataclasses
 import signal
 
 import click
@@ -69,8 +68,7 @@ def migration(site: Site, prefix: str | None, *, pickle: bool) -> Migration:
 
 def _show(output: Output, tally: Tally, *, applied: bool, broken_off: bool) -> None:
     if output.as_json:
-        facts = dataclasses.asdict(tally)
-        output.json({**facts, "applied": applied, "broken_off": broken_off})
+        output.json({**vars(tally), "applied": applied, "broken_off": broken_off})
         return
     facts = {
         "Found": f"{tally.keys:,}",
