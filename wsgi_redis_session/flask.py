@@ -59,13 +59,6 @@ if t.TYPE_CHECKING:
 #: Where the WSGI environment has the application and its manager.
 _DOOR = f"{EXTENSION}.door"
 
-#: A request's first look at its session is to tell of an outage, error pages are not.
-_RAISED_ONCE = {
-    Outage.RAISE: Outage.RAISE_ONCE,
-    Outage.RAISE_ONCE: Outage.RAISE_ONCE,
-    Outage.READ_EMPTY: Outage.READ_EMPTY,
-}
-
 
 class Session:
     """The Flask extension: ``flask.session`` is a session in Redis.
@@ -141,11 +134,14 @@ class RedisSessionInterface(SessionInterface):
         # What stands between may have made another environment of it.
         exchange.environ = environ
         if has_request_context():
-            exchange.outage = _RAISED_ONCE[exchange.outage]
+            # Its first look is to tell of an outage, error pages are not.
+            if exchange.outage is Outage.RAISE:
+                exchange.outage = Outage.RAISE_ONCE
             if app.after_request_funcs:
                 _bear_outages(exchange)
         opened: t.Any = exchange.session
-        return t.cast(SessionMixin, opened)
+        found: SessionMixin = opened
+        return found
 
     def save_session(self, app: Flask, session: t.Any, response: Response) -> None:
         """Save the session and tell the browser.
@@ -153,15 +149,21 @@ class RedisSessionInterface(SessionInterface):
         Where Redis fails, the response is what the application answers to the error,
         as if a view had raised it.
         """
-        exchange = t.cast(Exchange, source_of(session))
-        is_list = type(response.response) in (list, tuple)
-        exchange.is_complete = is_list and not response._on_close
+        source: t.Any = source_of(session)
+        exchange: Exchange = source
         # A body that streams is told of an outage again.
         is_borne = exchange.parts.config.on_unavailable == "anonymous"
         is_known = is_borne or exchange.failure is not None
         exchange.outage = Outage.READ_EMPTY if is_known else Outage.RAISE
-        if exchange.environ.get(ENVIRON_KEY) is not session:
-            _close_with(response, exchange)
+        is_whole = type(response.response) in (list, tuple)
+        if exchange.environ.get(ENVIRON_KEY) is session:
+            exchange.ends_with_body = is_whole and not response.direct_passthrough
+            if exchange.ends_with_body:
+                response.call_on_close(exchange.end_with_body)
+        elif is_whole or response.direct_passthrough:
+            response.call_on_close(exchange.save_and_close)
+        else:
+            response.response = SavedBody(response.response, exchange)
         if exchange.draft is None and not session.accessed:
             return
         headers = response.headers.to_wsgi_list()
@@ -172,8 +174,12 @@ class RedisSessionInterface(SessionInterface):
                 raise
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             return
-        if ours is not headers:
+        added = ours[len(headers) :]
+        if ours != headers + added:
             response.headers = Headers(ours)
+        else:
+            for field, value in added:
+                response.headers.add(field, value)
 
     def is_null_session(self, obj: object) -> bool:
         """Whether there is no ``SECRET_KEY``, so that nothing can be stored."""
@@ -222,14 +228,6 @@ def _bear_outages(exchange: Exchange) -> None:
         return response
 
     after_this_request(answer)
-
-
-def _close_with(response: Response, exchange: Exchange) -> None:
-    """Without the middleware, the request is over when the response is closed."""
-    if type(response.response) not in (list, tuple) and not response.direct_passthrough:
-        response.response = SavedBody(response.response, exchange)
-    else:
-        response.call_on_close(exchange.save_and_close)
 
 
 def _is_current(session: object) -> bool:

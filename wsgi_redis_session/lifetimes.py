@@ -93,7 +93,7 @@ class Lifetimes:
         ``None`` where it is over."""
         if self._lifetime is None:
             return Expiry(self._transient, self._permanent)
-        left = created + self._lifetime - self.now()
+        left = created + self._lifetime - int(self._clock() * 1000)
         if left <= 0:
             return None
         return Expiry(min(self._transient, left), min(self._permanent, left))
@@ -112,27 +112,30 @@ class Lifetimes:
         idle = self._permanent if permanent else self._transient
         return max(created, min(self.now(), ends - idle))
 
-    def is_touch_due(self, issued: float, permanent: bool) -> bool:
-        """Whether a cookie was written so long ago (in seconds since the epoch) that
-        its session is to be prolonged when it is used.
-
-        One that was written in the future was so by a clock that was wrong.
-        """
-        interval = self._touch_interval[permanent]
-        return not -interval < self._clock() - issued < interval
-
     def has_expired(self, created: int, issued: float, permanent: bool) -> bool:
         """Whether a session that is gone must have expired by now: it began then, and
         its cookie was last written so many seconds after the epoch."""
         idle = self._permanent if permanent else self._transient
         return self.is_over(created) or self._clock() - issued >= idle / 1000
 
-    def is_rotation_due(self, drawn: int) -> bool:
-        """Whether a session id was drawn so long ago that it is to be replaced."""
-        return (
-            self._rotate_interval is not None
-            and abs(self.now() - drawn) >= self._rotate_interval
-        )
+    def due(
+        self, created: int, permanent: bool, drawn: int, issued: float
+    ) -> tuple[bool, bool] | None:
+        """What a session needs whose cookie was ``issued`` then, in seconds since the
+        epoch: whether it is to be prolonged when it is used, and whether its session
+        id, ``drawn`` then, is to be replaced. ``None`` where its lifetime is over.
+
+        What lies in the future was written by a clock that was wrong.
+        """
+        now = self._clock()
+        if self._lifetime is not None and now * 1000 >= created + self._lifetime:
+            return None
+        interval = self._touch_interval[permanent]
+        is_touch_due = not -interval < now - issued < interval
+        rotation = self._rotate_interval
+        if rotation is None or -rotation < now * 1000 - drawn < rotation:
+            return is_touch_due, False
+        return is_touch_due, True
 
     def age(self, tombstone: Tombstone, left: int) -> int:
         """How long ago a session was renewed or ended whose tombstone has so long to

@@ -78,7 +78,8 @@ class SessionManager:
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits)
         adoption = self._adoption(serializer, lifetimes)
-        self._parts = Parts(
+        #: What all requests share; for doors.
+        self.parts = Parts(
             config=config,
             cookie=self.cookie,
             events=events,
@@ -138,7 +139,7 @@ class SessionManager:
         It is lazy: neither is the cookie verified nor Redis asked until the application
         looks at the session.
         """
-        return Exchange(self._parts, environ)
+        return Exchange(self.parts, environ)
 
     def open(self, cookie_header: str, script_name: str = "") -> Session:
         """The session of the request with this ``Cookie`` header, where there is no
@@ -190,7 +191,11 @@ class SessionManager:
 
     def serving(self, session: object) -> Exchange | None:
         """The exchange of a session of our cookie whose request is still running."""
-        source = source_of(session) if isinstance(session, Session) else None
+        # Asking an abstract base class takes its time.
+        is_session = type(session) is self.session_class
+        if not (is_session or isinstance(session, Session)):
+            return None
+        source = source_of(t.cast(Session, session))
         if not isinstance(source, Exchange) or source.stage is Stage.OVER:
             return None
         is_ours = source.parts.config.cookie_name == self.config.cookie_name
@@ -222,7 +227,7 @@ class SessionManager:
         return self.store.ping(self._deadline())
 
     def _deadline(self) -> Deadline:
-        return Deadline(self._parts.operation_timeout)
+        return Deadline(self.parts.operation_timeout)
 
     def disconnect(self) -> None:
         """Close the connections to Redis; the next command opens new ones."""

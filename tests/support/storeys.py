@@ -60,6 +60,7 @@ LINE = [
     "request.exchange",
     "request.body",
     "manager",
+    "response",
     "middleware",
 ]
 

@@ -35,6 +35,9 @@ _MAX_LENGTH = 256
 #: Of several genuine cookies, as many are looked at, newest first.
 _MAX_CANDIDATES = 4
 
+#: From Base64 for URLs to the standard one.
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
 #: Browsers keep no cookie for longer than 400 days (RFC 6265bis, section 5.5).
 _MAX_AGE = 400 * 86400
 
@@ -77,13 +80,13 @@ class _Signer(TimestampSigner):
     def get_timestamp(self) -> int:
         return int(self._clock())
 
-    def has_signed(self, payload: str, signature: str) -> bool:
+    def has_signed(self, payload: bytes, signature: bytes) -> bool:
         """Compare the text of the signatures: of all the texts that decode to the same
         bytes, only ours is genuine."""
-        data, given = payload.encode("ascii"), signature.encode("ascii")
-        return any(
-            hmac.compare_digest(_signature(keyed, data), given) for keyed in self._keyed
-        )
+        for keyed in self._keyed:
+            if hmac.compare_digest(_signature(keyed, payload), signature):
+                return True
+        return False
 
 
 def _signature(keyed: hmac.HMAC, data: bytes) -> bytes:
@@ -133,11 +136,13 @@ class SessionCookie:
         was a cookie of our name, but none that we have signed.
         """
         values = self.values(header)
-        tickets = [ticket for value in values if (ticket := self._verify(value))]
-        if len(tickets) == len(values) <= 1:
-            return tickets
-        if not tickets:
-            return None
+        tickets = []
+        for value in values:
+            ticket = self._verify(value)
+            if ticket is not None:
+                tickets.append(ticket)
+        if not (tickets and len(values) > 1):
+            return tickets if tickets or not values else None
         tickets.sort(key=lambda ticket: (ticket.issued, ticket), reverse=True)
         newest: dict[str, Ticket] = {}
         for ticket in tickets:
@@ -148,9 +153,7 @@ class SessionCookie:
         """What a ``Cookie`` header has under our name, genuine or not."""
         if self._config.cookie_name not in header:
             return set()
-        return {
-            value.strip(" \t").strip('"') for value in self._pattern.findall(header)
-        }
+        return {value.strip(' \t"') for value in self._pattern.findall(header)}
 
     def write(
         self,
@@ -183,17 +186,24 @@ class SessionCookie:
         return self._dump("", secure, script_name, max_age=0, expires=0)
 
     def _verify(self, value: str) -> Ticket | None:
-        if len(value) > _MAX_LENGTH or not value.isascii():
+        if len(value) > _MAX_LENGTH:
             return None
-        payload, _, signature = value.rpartition(".")
+        try:
+            payload, _, signature = value.encode("ascii").rpartition(b".")
+        except UnicodeEncodeError:
+            return None
         if not self._signer.has_signed(payload, signature):
             return None
-        parts = payload.split(".")
+        parts = payload.split(b".")
         if len(parts) != 5:
             return None  # signed by an earlier version
         sid, created, kind, drawn, issued = parts
         return Ticket(
-            sid, int(created, 16), kind == "p", int(drawn, 16), _timestamp(issued)
+            sid.decode("ascii"),
+            int(created, 16),
+            kind == b"p",
+            int(drawn, 16),
+            _timestamp(issued),
         )
 
     def _dump(
@@ -260,10 +270,9 @@ def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
     }
 
 
-def _timestamp(text: str) -> int:
+def _timestamp(text: bytes) -> int:
     """What itsdangerous makes of seconds, back."""
-    data = text.replace("-", "+").replace("_", "/") + "=="
-    return int.from_bytes(binascii.a2b_base64(data))
+    return int.from_bytes(binascii.a2b_base64(text.translate(_STANDARD) + b"=="))
 
 
 def _secret(option: str, key: str | bytes) -> bytes:

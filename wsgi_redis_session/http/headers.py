@@ -29,9 +29,11 @@ def with_session(
 def vary_on_cookie(headers: Headers) -> Headers:
     """The response depends on the cookie: caches must tell visitors apart (RFC 9110,
     section 12.5.5)."""
-    vary = _values(headers, "vary")
+    vary = [value for field, value in headers if field.lower() == "vary"]
     if not vary:
         return [*headers, ("Vary", "Cookie")]
+    if "Cookie" in vary:
+        return headers
     fields = {field.strip().lower() for value in vary for field in value.split(",")}
     if fields & {"cookie", "*"}:
         return headers

@@ -18,6 +18,9 @@ from ..errors import Undecodable
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
+#: What :func:`secrets.token_bytes` calls.
+_draw = secrets.SystemRandom().randbytes
+
 #: Each writer of a session draws so many bytes, and the last four are kept.
 _REVISION_BYTES = 8
 _REVISIONS_KEPT = 4
@@ -100,7 +103,7 @@ class Record(t.NamedTuple):
     def revised(self, packed: cabc.Mapping[str, bytes], permanent: bool) -> Record:
         """The same session with other contents, as a writer wants to store it."""
         earlier = self.revisions[: _REVISION_BYTES * (_REVISIONS_KEPT - 1)]
-        revisions = secrets.token_bytes(_REVISION_BYTES) + earlier
+        revisions = _draw(_REVISION_BYTES) + earlier
         return Record(
             self.sid,
             self.id,
@@ -165,6 +168,7 @@ class State(enum.Enum):
     GONE = "g"
 
 
+@t.final
 class Tombstone(t.NamedTuple):
     """What stands under the key of a session that moved or ended."""
 

@@ -109,7 +109,7 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def __setitem__(self, name: str, value: t.Any) -> None:
         draft = self._look()
-        if not isinstance(name, str):
+        if type(name) is not str and not isinstance(name, str):
             raise TypeError(
                 f"names in a session are strings, not {type(name).__qualname__}"
             )

@@ -11,7 +11,6 @@ import typing as t
 from ..errors import SessionTooLarge
 from ..errors import SessionUnavailable
 from ..events import EventName
-from ..lifetimes import Expiry
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
@@ -63,16 +62,24 @@ class Commit:
         #: What stands in the place of the session, once that is known.
         self._tombstone = exchange.tombstone
         self._deadline = Deadline(parts.operation_timeout)
-        self._successor = Successor(parts, self._deadline)
+        #: What is stored under a new session id that nobody knows yet.
+        self._successor: Successor | None = None
         self._attempts = 0
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
+        failure = self._exchange.failure
         try:
-            return self._run()
-        except SessionUnavailable as failure:
-            if self._exchange.failure is None:
-                self._tell("unavailable", self._draft.base, str(failure))
+            if failure is not None and (self._wish.ends or not self._wish.is_void):
+                raise SessionUnavailable(failure.detail) from failure
+            outcome = None
+            while outcome is None:
+                outcome = self._take(next_step(self._wish, self._sight))
+            self._discard()
+            return outcome
+        except SessionUnavailable as error:
+            if failure is None:
+                self._tell("unavailable", self._draft.base, str(error))
             if not self._may_be_lost:
                 raise
             return self._lose("Redis is away")
@@ -85,17 +92,6 @@ class Commit:
             return False
         is_only_rotating = wish.rotates and not (wish.saves or wish.adopts)
         return is_only_rotating or self._parts.config.on_unavailable == "anonymous"
-
-    def _run(self) -> Outcome:
-        failure = self._exchange.failure
-        if failure is not None and (self._wish.ends or not self._wish.is_void):
-            raise SessionUnavailable(failure.detail) from failure
-        while True:
-            outcome = self._take(next_step(self._wish, self._sight))
-            if outcome is not None:
-                break
-        self._successor.discard()
-        return outcome
 
     def _take(self, step: Step) -> Outcome | None:
         """Take a step; ``None`` where the next one is to be asked for."""
@@ -139,7 +135,7 @@ class Commit:
 
     def _save(self) -> Outcome | None:
         version = self._version
-        expiry = self._expiry(version.seen)
+        expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
         result = self._parts.store.save(
@@ -151,7 +147,7 @@ class Commit:
             sets_kind=self._draft.sets_kind,
             detect_conflicts=self._parts.config.on_conflict is not None,
         )
-        if isinstance(result, Saved):
+        if type(result) is Saved:
             return self._saved(result)
         if isinstance(result, TooLarge):
             raise SessionTooLarge(
@@ -186,10 +182,11 @@ class Commit:
         """Store a new session."""
         if not record.packed:
             return Outcome(self._exchange.clear_cookie())
-        expiry = self._expiry(record)
+        expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        return self._go_on_as(self._successor.store(record, expiry), "created")
+        successor = self._begin_successor()
+        return self._go_on_as(successor.store(record, expiry), "created")
 
     def _renew(self, *, is_closing: bool) -> Outcome | None:
         """Store the session under a new session id, which nobody knows yet, then retire
@@ -197,15 +194,15 @@ class Commit:
         not escape, and nothing that others have saved is lost."""
         user, predecessor = self._wish.user, self._exchange.predecessor
         record = self._version.renewed(user, self._parts.lifetimes.now())
-        expiry = self._expiry(record)
+        expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        new = self._successor.store(record, expiry)
-        seen = self._version.seen
+        successor = self._begin_successor()
+        new, seen = successor.store(record, expiry), self._version.seen
         if is_closing:
-            found = self._successor.succeed(seen, user, predecessor)
+            found = successor.succeed(seen, user, predecessor)
         else:
-            found = self._successor.follow(seen, predecessor, expiry)
+            found = successor.follow(seen, predecessor, expiry)
         if isinstance(found, Tombstone):
             self._see(found)
             return None
@@ -224,7 +221,7 @@ class Commit:
         assert self._tombstone is not None
         now = self._parts.lifetimes.now()
         if not self._wish.closes:
-            self._successor.discard()
+            self._discard()
         found = self._parts.store.follow(
             self._deadline, self._old_sid, self._tombstone, now
         )
@@ -289,7 +286,7 @@ class Commit:
 
     def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
         """The session has a session id that the browser is to learn."""
-        self._successor.record = None
+        self._successor = None
         self._draft.settle(record, self._version.own)
         self._exchange.forget()
         self._tell(name, record, detail)
@@ -316,8 +313,16 @@ class Commit:
         predecessor = self._exchange.predecessor
         return self._version.seen.sid if predecessor is None else predecessor.sid
 
-    def _expiry(self, record: Record) -> Expiry | None:
-        return self._parts.lifetimes.expiry(record.created)
+    def _begin_successor(self) -> Successor:
+        if self._successor is None:
+            self._successor = Successor(self._parts, self._deadline)
+        return self._successor
+
+    def _discard(self) -> None:
+        """What was to become the session is none."""
+        if self._successor is not None:
+            self._successor.discard()
+            self._successor = None
 
     def _tell(self, name: EventName, record: Record, detail: str = "") -> None:
         self._exchange.tell(

@@ -23,7 +23,6 @@ from ..model.record import Tombstone
 from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
-from .loading import Found
 from .loading import Parts
 from .loading import Predecessor
 
@@ -55,13 +54,13 @@ class Exchange:
     """
 
     __slots__ = (
-        "_header",
         "_script_name",
         "draft",
+        "ends_with_body",
         "environ",
         "failure",
         "had_cookie",
-        "is_complete",
+        "has_left",
         "is_cookie_due",
         "is_rotation_due",
         "old_id",
@@ -78,7 +77,6 @@ class Exchange:
     def __init__(self, parts: Parts, environ: WSGIEnvironment) -> None:
         self.parts = parts
         self.environ = environ
-        self._header: str = environ.get("HTTP_COOKIE", "")
         self._script_name: str = environ.get("SCRIPT_NAME", "")
         self.stage = Stage.OPEN
         #: The session as the application sees it.
@@ -89,8 +87,9 @@ class Exchange:
         self.outage = Outage.READ_EMPTY if is_borne else Outage.RAISE
         #: Why nobody knows which session this is.
         self.failure: SessionUnavailable | None = None
-        #: Whether nothing of the application runs any more but to close the body.
-        self.is_complete = False
+        #: Whether this may end with the body that the application has returned, which
+        #: then calls :meth:`end_with_body`; and whether nobody else will.
+        self.ends_with_body = self.has_left = False
         #: What the response has to tell the browser.
         self.outcome = UNCHANGED
 
@@ -109,14 +108,19 @@ class Exchange:
         if self.failure is not None:
             return self._read_empty(self.failure)
         parts = self.parts
-        tickets = parts.cookie.read(self._header)
+        header: str = self.environ.get("HTTP_COOKIE", "")
+        tickets = parts.cookie.read(header)
         #: Whether the browser has sent a cookie of our name at all.
         self.had_cookie = tickets is None or bool(tickets)
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
-        deadline = Deadline(parts.operation_timeout)
+        loader, deadline = parts.loader, Deadline(parts.operation_timeout)
         try:
-            found = self._find(deadline)
+            found = loader.find(deadline, self.tickets, self.tell)
+            is_found = found is not None and found.state is State.LIVE
+            if loader.adoption is not None and not is_found:
+                values = parts.cookie.values(header)
+                found = loader.find_predecessor(deadline, values, self.tell) or found
         except SessionUnavailable as failure:
             self.failure = failure
             self.tell("unavailable", None, str(failure), duration=deadline.spent)
@@ -124,7 +128,7 @@ class Exchange:
         if found is None:
             if tickets is None:
                 self.tell("rejected", None, "the cookie is not one of ours")
-            return self._draft(self.fresh(), State.NEW)
+            return self._begin()
         #: Whether the session was prolonged, and its cookie is to be as well.
         self.is_cookie_due = found.is_cookie_due
         #: Whether the session id is so old that it is to be replaced.
@@ -138,26 +142,20 @@ class Exchange:
         base, events = found.base, parts.events
         if (events.observers or events.listeners) and found.state is State.LIVE:
             self.tell("loaded", base.id, packed=base.packed, duration=deadline.spent)
-        return self._draft(base, found.state)
-
-    def _find(self, deadline: Deadline) -> Found | None:
-        loader = self.parts.loader
-        found = loader.find(deadline, self.tickets, self.tell)
-        if loader.adoption is None or (found and found.state is State.LIVE):
-            return found
-        values = self.parts.cookie.values(self._header)
-        return loader.find_predecessor(deadline, values, self.tell) or found
+        self.draft = Draft(base, found.state, parts.serializer, self)
+        return self.draft
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
         if self.outage is Outage.READ_EMPTY:
-            return self._draft(self.fresh(), State.NEW)
+            return self._begin()
         if self.outage is Outage.RAISE_ONCE:
             self.outage = Outage.READ_EMPTY
         raise SessionUnavailable(failure.detail) from failure.__cause__
 
-    def _draft(self, base: Record, state: State) -> Draft:
-        draft = self.draft = Draft(base, state, self.parts.serializer, self)
-        return draft
+    def _begin(self) -> Draft:
+        """Begin a new session."""
+        self.draft = Draft(self.fresh(), State.NEW, self.parts.serializer, self)
+        return self.draft
 
     def fresh(self) -> Record:
         """A new session."""
@@ -226,22 +224,20 @@ class Exchange:
             except BaseException:
                 self.abandon()
                 raise
-        return self.mark(status, headers)
+        name, accessed = self.parts.config.cookie_name, self.session.accessed
+        return with_session(status, headers, self.outcome, name=name, accessed=accessed)
 
     def mark(self, status: str, headers: Headers) -> Headers:
-        """The headers of a response, with what the session means for them."""
-        is_accessed = self.session.accessed
-        if not is_accessed and self.outcome is UNCHANGED:
-            return headers
-        name = self.parts.config.cookie_name
-        return with_session(
-            status, headers, self.outcome, name=name, accessed=is_accessed
-        )
+        """The headers of another response, with what was saved before."""
+        name, accessed = self.parts.config.cookie_name, self.session.accessed
+        return with_session(status, headers, self.outcome, name=name, accessed=accessed)
 
     def finish(self, status: str, headers: Headers) -> Headers:
         """Save the session, and let nothing need a cookie from here on."""
-        headers = self.save(status, headers)
-        self.close_headers()
+        if self.draft is not None or self.session.accessed:
+            headers = self.save(status, headers)
+        if self.stage is Stage.OPEN:
+            self.stage = Stage.STREAMING
         return headers
 
     def save_late(self) -> None:
@@ -249,13 +245,15 @@ class Exchange:
 
         Where it raises, nothing is saved any more.
         """
-        self.close_headers()
-        if self.draft is not None:
-            try:
-                self.commit()
-            except BaseException:
-                self.abandon()
-                raise
+        if self.stage is Stage.OPEN:
+            self.stage = Stage.STREAMING
+        if self.draft is None or self.draft.is_untouched:
+            return
+        try:
+            self.commit()
+        except BaseException:
+            self.abandon()
+            raise
 
     def close_headers(self) -> None:
         """The headers have left: nothing may need a cookie from here on."""
@@ -274,14 +272,18 @@ class Exchange:
     def save_and_close(self) -> None:
         """Save what has changed since the headers have left; the request is over."""
         try:
-            self.save_late()
+            if self.draft is not None:
+                self.save_late()
         finally:
-            self.close()
+            self.stage = Stage.OVER
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the request is."""
-        return self.stage is Stage.OVER
+    def end_with_body(self) -> None:
+        """The body was closed, perhaps by another application, which made its own
+        response of it."""
+        if self.has_left:
+            self.save_and_close()
+        else:
+            self.ends_with_body = False
 
     # The commit's side.
 

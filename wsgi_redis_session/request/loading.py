@@ -141,18 +141,20 @@ class Loader:
     def _find(self, deadline: Deadline, ticket: Ticket) -> Found | None:
         """``None`` where there is nothing any more."""
         lifetimes = self._lifetimes
-        if lifetimes.is_over(ticket.created):
+        due = lifetimes.due(
+            ticket.created, ticket.permanent, ticket.drawn, ticket.issued
+        )
+        if due is None:
             return None
-        is_due = lifetimes.is_touch_due(ticket.issued, ticket.permanent)
-        touch = lifetimes.touch() if is_due else None
+        is_touch_due, is_rotation_due = due
+        touch = lifetimes.touch() if is_touch_due else None
         found = self._store.load(deadline, ticket.sid, ticket.drawn, touch)
-        if isinstance(found, Tombstone):
+        if type(found) is Tombstone:
             return self._follow(deadline, ticket.sid, found)
         # What is stored is true, whatever the cookie says.
         if found.created != ticket.created and lifetimes.is_over(found.created):
             return None
-        is_old = lifetimes.is_rotation_due(ticket.drawn)
-        return Found(found, State.LIVE, is_due, is_old)
+        return Found(found, State.LIVE, is_touch_due, is_rotation_due)
 
     def _follow(self, deadline: Deadline, sid: str, found: Tombstone) -> Found | None:
         """Go where a session id leads that is not that of a session any more."""

@@ -109,12 +109,12 @@ def next_step(wish: Wish, sight: Sight) -> Step:
     """What to do with a session of which so much is known."""
     if wish.ends:
         return Step.END
+    if sight.state is State.LIVE:
+        return _step_with_live(wish)
     if wish.is_void:
         return Step.KEEP
     if sight.state is State.MOVED:
         return Step.FOLLOW
-    if sight.state is State.LIVE:
-        return _step_with_live(wish)
     step = _step_with_lost(wish, sight)
     sets_cookie = step in (Step.CREATE, Step.PART)
     return Step.REFUSE if sets_cookie and wish.is_late else step

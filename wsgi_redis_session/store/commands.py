@@ -13,6 +13,7 @@ from ..errors import Undecodable
 from ..transport.deadline import Deadline
 from ..transport.question import Check
 from ..transport.question import Command
+from ..transport.question import Misdirected
 from ..transport.question import Question
 from ..transport.transport import Transport
 from .scripts import Script
@@ -67,6 +68,8 @@ class Commands:
             return self.transport.send(question)
         except ResponseError as error:
             raise _refused(error) from error
+        except Misdirected:
+            raise Undecodable("the value is that of another session") from None
 
     def run(
         self,
@@ -81,6 +84,8 @@ class Commands:
             return self._run(deadline, script, key, args, is_ours)
         except ResponseError as error:
             raise _refused(error) from error
+        except Misdirected:
+            raise Undecodable("the value is that of another session") from None
 
     def change(
         self,
@@ -106,8 +111,10 @@ class Commands:
             reply = self._run(deadline, script, key, args, is_ours, again or args)
         except ResponseError as error:
             raise _refused(error) from error
-        if not is_ours(reply):
-            raise SessionUnavailable("Redis answered somebody else's question twice")
+        except Misdirected:
+            raise SessionUnavailable(
+                "Redis answered somebody else's question twice"
+            ) from None
         return reply[end : end + 1], reply[end + 1 :]
 
     def _run(
@@ -119,20 +126,17 @@ class Commands:
         is_ours: Check,
         again: Command = (),
     ) -> t.Any:
-        def ask(*how: str) -> t.Any:
-            question = Question(
-                deadline,
-                (*how, "1", key, *args),
-                is_ours=is_ours,
-                again=(*how, "1", key, *again) if again else None,
-                writes=bool(again),
-            )
-            return self.transport.send(question)
-
+        question = Question(
+            deadline,
+            ("EVALSHA", script.sha, "1", key, *args),
+            is_ours=is_ours,
+            again=("EVALSHA", script.sha, "1", key, *again) if again else None,
+            writes=bool(again),
+        )
         try:
-            return ask("EVALSHA", script.sha)
+            return self.transport.send(question)
         except NoScriptError:
-            return ask("EVAL", script.source)
+            return self.transport.send(question.with_source(script.source))
 
     def _send(self, question: Question) -> t.Any:
         try:

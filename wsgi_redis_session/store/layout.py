@@ -85,8 +85,13 @@ def write(record: Record) -> bytes:
     return header + ormsgpack.packb(record.packed)
 
 
-def read(value: bytes) -> Stored:
-    """Raises :exc:`~wsgi_redis_session.errors.Undecodable` for what is no session."""
+def parse(value: bytes) -> Stored | Tombstone:
+    """What a value means.
+
+    Raises :exc:`~wsgi_redis_session.errors.Undecodable` for what is none of ours.
+    """
+    if value[:1] == _TOMBSTONE:
+        return read_tombstone(value)
     if len(value) <= _HEADER.size or value[0] != _FORMAT:
         raise Undecodable("the value has no header of ours")
     _, flags, revisions, binding, created, device = _HEADER.unpack_from(value)
@@ -94,7 +99,7 @@ def read(value: bytes) -> Stored:
         packed = ormsgpack.unpackb(value[_HEADER.size :])
     except ValueError as error:
         raise Undecodable("the value is no MessagePack map") from error
-    if not isinstance(packed, dict) or not set(map(type, packed.values())) <= {bytes}:
+    if type(packed) is not dict or not set(map(type, packed.values())) <= {bytes}:
         raise Undecodable("the value is no map of packed values")
     is_permanent = bool(flags & _PERMANENT)
     return Stored(is_permanent, revisions, binding, created, device, packed)
@@ -108,9 +113,19 @@ def read_head(head: bytes) -> Head | None:
     return Head(bool(flags & _PERMANENT), created, device)
 
 
-def is_bound(value: bytes, binding: bytes) -> bool:
-    """Whether a value can be that of the session id that it was asked for: what another
-    one holds, or held, cannot."""
+def read(value: bytes) -> Stored:
+    """Raises :exc:`~wsgi_redis_session.errors.Undecodable` for what is no session."""
+    stored = parse(value)
+    if isinstance(stored, Tombstone):
+        raise Undecodable("the value is no session")
+    return stored
+
+
+def is_bound(value: object, *, binding: bytes) -> bool:
+    """Whether a value, or nothing, can be what stands under the session id that it was
+    asked for: what another one holds, or held, cannot."""
+    if type(value) is not bytes:
+        return value is None
     if value[:2] == _RENEWED:
         value = value[_SUCCESSOR.stop :]
     return value[:1] != _SESSION or value[_BINDING] == binding

@@ -8,8 +8,8 @@
 --         the TTLs of a session that ends with the browser, of a permanent one, of an
 --         empty one; how many bytes and how many names a session may have, 0 for no
 --         limit; 1 if it is for this request to say whether the session is permanent;
---         1 if this is asked again after a reply was lost; how many names this request
---         has changed, and removed
+--         how many names this request has changed, and removed; 1 if this is asked
+--         again after a reply was lost
 -- ARGV[5] and so on: these names; then, where conflicts matter, the packed value that
 --         the request had loaded for each
 --
@@ -36,8 +36,8 @@ if string.byte(stored) ~= 1 or string.sub(stored, 35, 42) ~= string.sub(ours, 35
   return revision .. 'X'
 end
 
-local transient, permanent, empty, max_bytes, max_names, sets_kind, is_again, changed,
-  removed = struct.unpack('>I8I8I8I8I8BBI4I4', ARGV[4])
+local transient, permanent, empty, max_bytes, max_names, sets_kind, changed, removed,
+  is_again = struct.unpack('>I8I8I8I8I8BI4I4B', ARGV[4])
 local knows_base = false
 for at = 3, 27, 8 do
   local writer = string.sub(stored, at, at + 7)

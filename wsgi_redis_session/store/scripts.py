@@ -35,14 +35,19 @@ class Merging(t.NamedTuple):
     max_bytes: int
     max_names: int
     sets_kind: bool
-    is_again: bool
     changed: int
     removed: int
+    is_again: bool = False
 
     def pack(self) -> bytes:
         """One argument in the place of nine, each of which the server would have to
         take in."""
         return _MERGING.pack(*self)
 
+    @staticmethod
+    def again(packed: bytes) -> bytes:
+        """The same, for a command that is sent again."""
+        return packed[:-1] + b"\1"
 
-_MERGING = struct.Struct(">QQQQQ??II")
+
+_MERGING = struct.Struct(">QQQQQ?II?")

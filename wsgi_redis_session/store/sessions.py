@@ -6,6 +6,7 @@ id, so nothing in Redis is a usable cookie. Every key has a TTL.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ..errors import SessionUnavailable
@@ -46,6 +47,7 @@ class Limits(t.NamedTuple):
     max_names: int
 
 
+@t.final
 class Saved(t.NamedTuple):
     """What is stored now."""
 
@@ -95,12 +97,7 @@ class RedisStore:
         """
         session_id, binding = digests(sid)
         key = self.key_prefix + session_id
-
-        def is_ours(reply: t.Any) -> bool:
-            return reply is None or (
-                type(reply) is bytes and layout.is_bound(reply, binding)
-            )
-
+        is_ours = functools.partial(layout.is_bound, binding=binding)
         if touch is None:
             value = self._commands.get(deadline, key, is_ours)
         else:
@@ -108,11 +105,10 @@ class RedisStore:
             value = self._commands.run(deadline, TOUCH, key, args, is_ours)
         if value is None:
             return _GONE
-        if not is_ours(value):
-            raise Undecodable("the value is that of another session")
-        if layout.is_tombstone(value):
-            return layout.read_tombstone(value)
-        return layout.read(value).under(sid, session_id, drawn)
+        found = layout.parse(value)
+        if type(found) is Tombstone:
+            return found
+        return found.under(sid, session_id, drawn)
 
     def follow(
         self, deadline: Deadline, sid: str, tombstone: Tombstone, now: int
@@ -163,7 +159,7 @@ class RedisStore:
         Raises :exc:`~wsgi_redis_session.SessionUnavailable` also where a reply was lost
         and, with ``detect_conflicts``, nobody can tell any more whether it was saved.
         """
-        names = [name.encode() for name in changes.names]
+        names = [name.encode() for name in (*changes.changed, *changes.removed)]
         if detect_conflicts:
             names += [base.packed.get(name, b"") for name in changes.names]
         empty_ttl = min(EMPTY_TTL, expiry.transient)
@@ -174,19 +170,18 @@ class RedisStore:
             max_bytes=self._limits.max_bytes,
             max_names=self._limits.max_names,
             sets_kind=sets_kind,
-            is_again=False,
             changed=len(changes.changed),
             removed=len(changes.removed),
-        )
+        ).pack()
         ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
-        head = (base.revision, layout.write(ours), digits(ttl))
+        head = (base.revision, layout.write(ours), b"%d" % ttl)
         letter, data = self._commands.change(
             deadline,
             SAVE,
             self.key_prefix + ours.id,
             ours.revision,
-            (*head, merging.pack(), *names),
-            (*head, merging._replace(is_again=True).pack(), *names),
+            (*head, merging, *names),
+            (*head, Merging.again(merging), *names),
         )
         if letter == b"S":
             return Saved(ours, revived=not base.packed)

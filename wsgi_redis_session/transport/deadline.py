@@ -12,11 +12,12 @@ _LONGEST_PAUSE = 0.05
 class Deadline:
     """When a load or a commit has taken long enough, counted from when this is made."""
 
-    __slots__ = ("_end", "_seconds")
+    __slots__ = ("_seconds", "end")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._end = time.monotonic() + seconds
+        #: By the monotonic clock.
+        self.end = time.monotonic() + seconds
 
     def renewed(self) -> Deadline:
         """As long a time, counted from now."""
@@ -25,16 +26,12 @@ class Deadline:
     @property
     def left(self) -> float:
         """How many seconds are left; not more than zero when it is over."""
-        return self._end - time.monotonic()
+        return self.end - time.monotonic()
 
     @property
     def spent(self) -> float:
         """How many seconds have gone by since this was made."""
         return self._seconds - self.left
-
-    def after(self, now: float) -> float:
-        """The same for somebody who knows what time it is, by the monotonic clock."""
-        return self._end - now
 
     def pause(self, attempt: int) -> bool:
         """Let others go first, longer each time, and by chance, so that those who met

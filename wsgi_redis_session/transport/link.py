@@ -34,6 +34,8 @@ class Link:
 
     #: Whether an answer may be on its way that nobody reads.
     in_doubt = False
+    #: Whether it was opened and not closed since, at this end.
+    is_open = False
     #: When the last question was asked, by the monotonic clock.
     asked_at = float("-inf")
     #: The right to have this connection, and the place where it is kept while idle.
@@ -58,24 +60,26 @@ class Link:
         """Connect, or connect anew, in so many seconds; each sending and each reading
         may usually take ``usual_seconds``. Raises what redis-py does."""
         self.in_doubt = True
-        self.disconnect()
+        self.close()
         if self.locate is not None:
             self.host, self.port = self.locate()
         self.socket_connect_timeout = self.socket_timeout = seconds
         self.connect()
-        self.wait_at_most(usual_seconds)
+        self._usual_seconds = usual_seconds
+        self._sock.settimeout(usual_seconds)
         if hiredis is not None:
             self._reader = hiredis.Reader(
                 protocolError=InvalidResponse,
                 replyError=self._parser.parse_error,
                 notEnoughData=_INCOMPLETE,
             )
+        self.is_open = True
         self.in_doubt = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it was opened and not closed since, at this end."""
-        return self._sock is not None
+    def close(self) -> None:
+        """Close it at this end."""
+        self.is_open = False
+        self.disconnect()
 
     def is_stale(self) -> bool:
         """Whether the server has closed it, or an unread reply is in it."""
@@ -84,28 +88,36 @@ class Link:
         except (RedisError, OSError):
             return True
 
-    def wait_at_most(self, seconds: float) -> None:
-        """Let each sending and each reading take so long from here on."""
-        self._sock.settimeout(seconds)
-
-    def ask(self, command: Command, then: Command | None = None) -> t.Any:
+    def ask(
+        self,
+        command: Command,
+        then: Command | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> t.Any:
         """Send a command and return its reply; an error of the server's is returned.
 
         With ``then``, send that in the same packet, and return both replies.
+        ``seconds`` is how long each sending and each reading may take this time.
         Raises redis-py's :exc:`ConnectionError` or :exc:`TimeoutError`.
         """
         self.in_doubt = True
+        sock = self._sock
         try:
+            if seconds is not None:
+                sock.settimeout(seconds)
             if then is None:
-                self._sock.sendall(self._pack(command))
+                sock.sendall(self._pack(command))
                 reply = self._read()
             else:
-                self._sock.sendall(self._pack(command) + self._pack(then))
-                reply = self._read(), self._read()
+                sock.sendall(self._pack(command) + self._pack(then))
+                reply = self._read(), self._read(is_next=True)
         except TimeoutError as error:
             raise RedisTimeoutError("it did not answer in time") from error
         except OSError as error:
             raise RedisConnectionError(str(error)) from error
+        if seconds is not None:
+            sock.settimeout(self._usual_seconds)
         self.in_doubt = False
         return reply
 
@@ -123,16 +135,11 @@ class Link:
         return replies
 
     if hiredis is not None:
+        _pack = staticmethod(hiredis.pack_command)  # a function of C
 
-        def _pack(self, command: Command) -> bytes:
-            packed: bytes = hiredis.pack_command(command)
-            return packed
-
-        def _read(self) -> t.Any:
+        def _read(self, *, is_next: bool = False) -> t.Any:
             sock, reader = self._sock, self._reader
-            reply = _INCOMPLETE
-            if reader.has_data():
-                reply = reader.gets()
+            reply = reader.gets() if is_next else _INCOMPLETE
             while reply is _INCOMPLETE:
                 data = sock.recv(_CHUNK)
                 if not data:
@@ -143,10 +150,10 @@ class Link:
 
     else:
 
-        def _pack(self, command: Command) -> bytes:
+        def _pack(self, command: Command) -> bytes:  # type: ignore[misc]  # a method
             return b"".join(self.pack_command(*command))
 
-        def _read(self) -> t.Any:
+        def _read(self, *, is_next: bool = False) -> t.Any:
             try:
                 return self._parser.read_response()
             except RedisConnectionError as error:

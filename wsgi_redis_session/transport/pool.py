@@ -110,7 +110,7 @@ class Pool:
             self.give_back(link)
             raise
         if link.in_doubt:
-            link.disconnect()
+            link.close()
 
     def _new(self, place: _Place) -> t.Any:
         try:
@@ -136,7 +136,7 @@ class Pool:
     def give_back(self, link: t.Any) -> None:
         """Take a link back; it is closed if it is in doubt."""
         if link.in_doubt:
-            link.disconnect()
+            link.close()
         place = self._place
         if link.home is place.key:
             place.idle.append(link)
@@ -154,6 +154,6 @@ class Pool:
         place, self._place = self._place, _Place(self._size)
         while place.idle:
             try:
-                place.idle.pop().disconnect()
+                place.idle.pop().close()
             except IndexError:
                 return

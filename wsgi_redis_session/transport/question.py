@@ -15,6 +15,10 @@ Command = tuple[str | bytes, ...]
 Check = cabc.Callable[[t.Any], bool]
 
 
+class Misdirected(Exception):
+    """The replies to a command were meant for somebody else, twice."""
+
+
 class Question:
     """One command, and what is known of it.
 
@@ -46,6 +50,17 @@ class Question:
         """The key that the command is about."""
         is_script = self.command[0] in ("EVALSHA", "EVAL")
         return self.command[3 if is_script else 1]
+
+    def with_source(self, source: str) -> Question:
+        """The same for a server that does not know the script yet."""
+        again = self.again and ("EVAL", source, *self.again[2:])
+        return Question(
+            self.deadline,
+            ("EVAL", source, *self.command[2:]),
+            is_ours=self.is_ours,
+            again=again,
+            writes=self.writes,
+        )
 
     def asked_again(self) -> Question:
         """The question for a second time."""

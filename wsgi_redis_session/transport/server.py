@@ -20,6 +20,7 @@ from .deadline import Deadline
 from .link import Link
 from .pool import Pool
 from .question import Command
+from .question import Misdirected
 from .question import Question
 
 #: It did not answer.
@@ -31,6 +32,9 @@ _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
 #: What is left of a deadline, in seconds, may be so much less than what a reply may
 #: take, before that is shortened.
 _SLACK = 0.05
+
+#: A socket takes no time at all for "do not wait".
+_LEAST = 0.001
 
 
 class Patience(t.NamedTuple):
@@ -46,14 +50,11 @@ class NotReplicated(Exception):
     """What was written has not arrived at enough replicas in time."""
 
 
-class _Misdirected(Exception):
-    """A reply was meant for somebody else."""
-
-
 class Server:
     """One server, wherever its links lead.
 
-    All that it raises is redis-py's, but for :exc:`NotReplicated`.
+    All that it raises is redis-py's, but for :exc:`NotReplicated` and
+    :exc:`~wsgi_redis_session.transport.question.Misdirected`.
     """
 
     def __init__(
@@ -86,10 +87,10 @@ class Server:
             reply = self._ask(question, now, before)
         except _UNANSWERED as error:
             reply = self._insist(question, error, before)
-        except _Misdirected:
+        except Misdirected:
             detail = "a reply was meant for somebody else"
             self._events.emit("desynchronised", None, detail)
-            again = Question(question.deadline, question.again or question.command)
+            again = question.asked_again()
             reply = self._ask(again, time.monotonic(), before, anew=True)
         if breaker.failures:
             breaker.succeeded()
@@ -163,35 +164,35 @@ class Server:
         is_ours = question.is_ours
         link = pool.take(now, surely=is_ours is None) or self._wait_for_link(question)
         try:
-            left = question.deadline.after(now)
+            left = question.deadline.end - now
             if anew or not link.is_open:
                 link.open(min(left, patience.connect_timeout), patience.read_timeout)
             link.asked_at = now
             seconds = left if question.again is None else left / 2
             is_short = seconds < patience.read_timeout - _SLACK
-            if is_short:
-                link.wait_at_most(max(seconds, 0.001))
+            most = (seconds if seconds > _LEAST else _LEAST) if is_short else None
             if before is not None:
-                _, reply = link.ask(before, question.command)
+                _, reply = link.ask(before, question.command, seconds=most)
             elif question.writes and self._wait_replicas:
-                reply = self._write(link, question.command, left)
+                reply = self._write(link, question.command, left, most)
             else:
-                reply = link.ask(question.command)
-            if is_short:
-                link.wait_at_most(patience.read_timeout)
+                reply = link.ask(question.command, seconds=most)
             is_error = type(reply) is not bytes and isinstance(reply, RedisError)
             if is_ours is not None and not is_error and not is_ours(reply):
                 link.in_doubt = True
-                raise _Misdirected
+                raise Misdirected
             return reply
         finally:
             pool.give_back(link)
 
-    def _write(self, link: Link, command: Command, seconds: float) -> t.Any:
+    def _write(
+        self, link: Link, command: Command, seconds: float, most: float | None
+    ) -> t.Any:
         """Ask, and wait until what was written has arrived at replicas."""
         count = b"%d" % self._wait_replicas
         milliseconds = b"%d" % max(1, int(seconds * 1000) - 20)
-        reply, arrived = link.ask(command, ("WAIT", count, milliseconds))
+        wait = ("WAIT", count, milliseconds)
+        reply, arrived = link.ask(command, wait, seconds=most)
         if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
             return reply
         raise NotReplicated(

@@ -19,6 +19,7 @@ from ..events import EventLog
 from .breaker import Breaker
 from .deadline import Deadline
 from .question import Command
+from .question import Misdirected
 from .question import Question
 from .server import NotReplicated
 from .server import Server
@@ -45,8 +46,10 @@ class Transport(t.Protocol):
     def send(self, question: Question) -> t.Any:
         """The reply to a question.
 
-        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses, and
-        :exc:`~wsgi_redis_session.SessionUnavailable` for all other failures.
+        Raises redis-py's :exc:`ResponseError` for a command that Redis refuses,
+        :exc:`~wsgi_redis_session.transport.question.Misdirected` where no reply can be
+        that to this question, and :exc:`~wsgi_redis_session.SessionUnavailable` for all
+        other failures.
         """
 
     def send_all(
@@ -169,7 +172,10 @@ class ClientTransport:
         detail = "a reply was meant for somebody else"
         self._events.emit("desynchronised", None, detail)
         self.drop()
-        return self.client.execute_command(*(question.again or question.command))
+        reply = self.client.execute_command(*(question.again or question.command))
+        if question.is_ours(reply):
+            return reply
+        raise Misdirected
 
     def send_all(
         self, deadline: Deadline, commands: cabc.Sequence[Command]
