@@ -126,7 +126,7 @@ class Link:
         self.in_doubt = True
         try:
             self._sock.sendall(b"".join(map(self._pack, commands)))
-            replies = [self._read() for _ in commands]
+            replies = [self._read(is_next=at > 0) for at in range(len(commands))]
         except TimeoutError as error:
             raise RedisTimeoutError("it did not answer in time") from error
         except OSError as error:
