@@ -7,6 +7,7 @@ import contextlib
 import pathlib
 import socket
 import subprocess
+import typing as t
 
 import pytest
 import redis
@@ -18,6 +19,7 @@ from visitors import store
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.local_server import find_server
+from wsgi_redis_session.store.survey import Survey
 
 #: The first and the last slot of each master.
 SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
@@ -132,3 +134,23 @@ def test_renewed_session_is_on_another_node(manager: SessionManager) -> None:
         logout.session.destroy()
         logout.commit()
         assert look(manager, renewed) == {}
+
+
+@pytest.mark.parametrize("way", ["url", "client"])
+def test_many_commands_at_once_find_the_nodes_of_their_keys(
+    cluster_port: int, way: str
+) -> None:
+    url = f"redis+cluster://127.0.0.1:{cluster_port}"
+    given: t.Any = url
+    if way == "client":
+        given = RedisCluster(host="127.0.0.1", port=cluster_port, protocol=2)
+    manager = SessionManager(given, secret_key="x" * 20, key_prefix=f"{way}:")
+    ids = {manager.load(store(manager, a=number)).id for number in range(30)}
+    survey = Survey(manager.store.transport, f"{way}:", 1.0)
+    batches = [*survey.batches()]
+    assert {session.id for batch in batches for session in batch.sessions} == ids
+    assert len([*survey.nodes()]) == 3
+    assert survey.keys >= 30
+    if way == "client":
+        given.close()
+    manager.disconnect()
