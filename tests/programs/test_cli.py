@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import json
+import subprocess
+import sys
 import typing as t
 
 import flask
@@ -14,6 +16,7 @@ from click.testing import Result
 from conftest import Clock
 from conftest import SECRET_KEY
 from flask.cli import FlaskGroup
+from storeys import imported_with
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.cli.main import main
@@ -348,3 +351,36 @@ def test_flask_application_without_our_sessions_is_told() -> None:
     result = run_flask(flask.Flask(__name__), "sessions", "list")
     assert result.exit_code == 1
     assert "Session(app)" in result.output
+
+
+def without(module: str, *words: str) -> Ran:
+    """Run the program where a module is not installed."""
+    code = (
+        f"import runpy, sys; sys.modules[{module!r}] = None; "
+        "runpy.run_module('wsgi_redis_session', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(("module", "words"), [("click", []), ("rich", ["list", "-x"])])
+def test_program_without_its_extra_says_what_to_install(
+    module: str, words: list[str]
+) -> None:
+    ran = without(module, *words)
+    assert ran.code == 1
+    assert f"needs {module}" in ran.err
+    assert "pip install 'wsgi-redis-session[cli]'" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_there_is_help_without_the_extra() -> None:
+    ran = without("rich", "--help")
+    assert ran.code == 0
+    assert "Needs the extra cli." in ran.out
+    assert "  demo " in ran.out
+
+
+def test_flask_imports_nothing_of_the_extra_until_it_is_asked() -> None:
+    assert "rich" not in imported_with("import wsgi_redis_session.cli.flask_group")

@@ -36,8 +36,20 @@ class Commands(click.Group):
         try:
             found = importlib.import_module(f"{__package__}.{module}")
         except ModuleNotFoundError as error:
-            raise click.ClickException(
-                f"{cmd_name} needs {error.name}: pip install 'wsgi-redis-session[cli]'"
-            ) from error
+            return _missing(cmd_name, error)
         command: click.Command = getattr(found, name)
         return command
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
+    """Stands for a command that cannot be imported; there is help for the others."""
+
+    def fail() -> None:
+        raise click.ClickException(
+            f"{name} needs {error.name}: pip install 'wsgi-redis-session[cli]'"
+        ) from error
+
+    lenient = {"allow_extra_args": True, "ignore_unknown_options": True}
+    return click.Command(
+        name, callback=fail, help="Needs the extra cli.", context_settings=lenient
+    )
