@@ -103,6 +103,22 @@ def in_its_package(path: pathlib.Path) -> str:
     return path.relative_to(package).as_posix()
 
 
+def test_workflow_tests_every_supported_version() -> None:
+    workflow = PROJECT.joinpath(".github", "workflows", "ci.yml").read_text()
+    versions = ", ".join(f'"{major}.{minor}"' for major, minor in PYTHONS)
+    assert f"python: [{versions}]" in workflow
+
+
+def test_version_stands_in_one_place() -> None:
+    version = SETUP["metadata"]["version"]
+    places = [
+        *PACKAGE.rglob("*.py"),
+        *PROJECT.glob("docs/*.py"),
+        PROJECT / "README.rst",
+    ]
+    assert [path for path in places if version in path.read_text()] == []
+
+
 def test_every_file_beside_the_modules_is_installed() -> None:
     patterns = SETUP["options.package_data"]["*"].split(", ")
     files = {

@@ -49,6 +49,7 @@ LINE = [
     "legacy.unpickler",
     "legacy.reader",
     "legacy.inheritance",
+    "legacy.forgotten",
     "legacy.adoption",
     "legacy.migration",
     "request.step",

@@ -90,22 +90,20 @@ def _of_redis(site: Site) -> cabc.Iterator[Finding]:
         text = "it can give one request the reply to another one"
         remedy = "Make it with protocol=2, or give the URL in its place."
         yield Finding(Level.PROBLEM, "client", text, remedy)
-    for name, node in survey.nodes():
-        yield from _of_node(site, survey, name, node)
+    for node in survey.nodes():
+        yield from _of_node(site, survey, node)
     yield _of_rights(site)
     with contextlib.suppress(SessionUnavailable):
         yield from _of_others(site)
 
 
-def _of_node(
-    site: Site, survey: Survey, name: str, node: Transport
-) -> cabc.Iterator[Finding]:
+def _of_node(site: Site, survey: Survey, node: Transport) -> cabc.Iterator[Finding]:
     try:
         info = survey.info(node)
     except SessionUnavailable as error:
-        yield Finding(Level.NOTE, name, f"it does not say how it is: {error}")
+        yield Finding(Level.NOTE, node.place, f"it does not say how it is: {error}")
         return
-    yield Finding(Level.OK, name, server_name(info))
+    yield Finding(Level.OK, node.place, server_name(info))
     yield from of_memory(info)
     save: str | None = None
     with contextlib.suppress(SessionUnavailable):

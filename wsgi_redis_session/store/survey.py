@@ -105,14 +105,14 @@ class Survey:
         lines = reply.decode("utf-8", "replace").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def nodes(self) -> cabc.Iterator[tuple[str, Transport]]:
-        """Each server that has sessions, and what it is called."""
+    def nodes(self) -> cabc.Iterator[Transport]:
+        """Each server that has sessions."""
         yield from self._transport.nodes(Deadline(self._seconds))
 
     @property
     def keys(self) -> int:
         """How many keys there are, whosever they are."""
-        return sum(int(self.ask(node, "DBSIZE")) for _, node in self.nodes())
+        return sum(int(self.ask(node, "DBSIZE")) for node in self.nodes())
 
     def entry(self, session_id: str) -> Entry | None:
         """What is stored of a session."""
@@ -147,7 +147,8 @@ class Survey:
         try:
             return node.send(Question(Deadline(self._seconds), command))
         except ResponseError as error:
-            raise SessionUnavailable(f"Redis refuses a command: {error}") from error
+            place = node.place
+            raise SessionUnavailable(f"{place} refuses a command: {error}") from error
 
     def _glances(self, keys: list[str]) -> Batch:
         keys = [key for key in keys if is_digest(key[len(self._prefix) :])]

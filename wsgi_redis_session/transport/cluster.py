@@ -56,6 +56,8 @@ class ClusterTransport:
         self.protection = protection
         self.is_doubtful = False
         self._start = start
+        nodes = ", ".join(f"{host}:{port}" for host, port in start)
+        self.place = f"the cluster at {nodes}"
         self._make = make
         self._servers: dict[Address, Server] = {}
         # The address of the node that has each slot.
@@ -67,13 +69,13 @@ class ClusterTransport:
         try:
             return self._send(question)
         except (ClusterDownError, TryAgainError) as error:
-            raise unavailable("the cluster", error) from error
+            raise unavailable(self.place, error) from error
         except ResponseError:
             raise
         except NotReplicated as error:
             raise SessionUnavailable(str(error)) from error
         except FAILURES as error:
-            raise unavailable("the cluster", error) from error
+            raise unavailable(self.place, error) from error
 
     def _send(self, question: Question) -> t.Any:
         slot = _slot(question)
@@ -81,7 +83,8 @@ class ClusterTransport:
             self._refresh(question.deadline)
         before, address = None, self._slots.get(slot)
         if address is None:
-            raise RedisConnectionError("no node has the keys of this session")
+            has_answered = "has the keys of this session" if self._slots else "answers"
+            raise RedisConnectionError(f"no node {has_answered}")
         for _ in range(_REDIRECTIONS):
             try:
                 return self._server(address).ask(question, before)
@@ -172,15 +175,15 @@ class ClusterTransport:
             raise SessionUnavailable("the cluster: no node has the keys of a session")
         return _node(address, self._server(address)).send_all(deadline, commands)
 
-    def nodes(self, deadline: Deadline) -> cabc.Iterator[tuple[str, Transport]]:
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.nodes`."""
         self._refresh(deadline)
         for address in sorted(set(self._slots.values())):
-            yield from _node(address, self._server(address)).nodes(deadline)
+            yield _node(address, self._server(address))
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.scan`."""
-        for _, node in self.nodes(deadline):
+        for node in self.nodes(deadline):
             yield from node.scan(pattern, deadline)
 
     def drop(self) -> None:

@@ -17,6 +17,7 @@ from redis import UnixDomainSocketConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 from redis.sentinel import Sentinel
 
 from ..config import SessionConfig
@@ -31,6 +32,7 @@ from .server import Server
 from .transport import Client
 from .transport import ClientTransport
 from .transport import ServerTransport
+from .transport import shown_place
 from .transport import Transport
 from .urls import Address
 from .urls import DEFAULT_URL
@@ -152,7 +154,7 @@ class Builder:
         hosts = [self._settings.get("host", "localhost")]
         return ServerTransport(
             self._server(self.link),
-            f"Redis at {self._place()}",
+            shown_place(self._settings),
             self._protection(hosts),
         )
 
@@ -187,7 +189,7 @@ class Builder:
                 **self._sentinel_settings,
             },
         )
-        return functools.partial(sentinel.discover_master, self._target.service)
+        return functools.partial(_discover, sentinel, self._target)
 
     def _protection(self, hosts: list[str]) -> str:
         """What keeps others from reading what is sent; "" for nothing."""
@@ -199,10 +201,18 @@ class Builder:
         is_local = all(host in _LOOPBACK for host in hosts)
         return "this machine only" if is_local else ""
 
-    def _place(self) -> str:
-        settings = self._settings
-        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
-        return t.cast(str, settings.get("path")) or f"{host}:{port}"
+
+def _discover(sentinel: Sentinel, target: Target) -> Address:
+    """Where the sentinels say that the master is."""
+    try:
+        found: Address = sentinel.discover_master(target.service)  # type: ignore[no-untyped-call]  # redis-py
+    except MasterNotFoundError as error:
+        # Its own message shows all settings of each connection.
+        asked = ", ".join(f"{host}:{port}" for host, port in target.addresses)
+        raise MasterNotFoundError(
+            f"no Sentinel at {asked} answers and knows a master of that name"
+        ) from error
+    return found
 
 
 def target_of(client: t.Any) -> Target | None:

@@ -34,6 +34,9 @@ SCAN_COUNT = 1000
 class Transport(t.Protocol):
     """How a command reaches Redis; it knows what may be asked again, and when."""
 
+    #: Which server it is, for people; without user and password.
+    place: str
+
     @property
     def protection(self) -> str | None:
         """What keeps others from reading what is sent, in words; "" for nothing, and
@@ -62,8 +65,8 @@ class Transport(t.Protocol):
         of them were carried out.
         """
 
-    def nodes(self, deadline: Deadline) -> cabc.Iterator[tuple[str, Transport]]:
-        """Each server that has keys of its own, and what it is called."""
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
+        """Each server that has keys of its own."""
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """The keys that match a pattern, some at a time, each at least once; on every
@@ -80,7 +83,7 @@ class ServerTransport:
         self.protection = protection
         self.is_doubtful = False
         self._server = server
-        self._place = place
+        self.place = place
 
     def send(self, question: Question) -> t.Any:
         """See :meth:`Transport.send`."""
@@ -88,7 +91,7 @@ class ServerTransport:
             return self._server.ask(question)
         except MovedError as error:
             raise SessionUnavailable(
-                f"{self._place} is a node of a cluster: write redis+cluster:// in the "
+                f"{self.place} is a node of a cluster: write redis+cluster:// in the "
                 "place of redis:// in its URL"
             ) from error
         except ResponseError:
@@ -96,7 +99,7 @@ class ServerTransport:
         except NotReplicated as error:
             raise SessionUnavailable(str(error)) from error
         except FAILURES as error:
-            raise unavailable(self._place, error) from error
+            raise unavailable(self.place, error) from error
 
     def send_all(
         self, deadline: Deadline, commands: cabc.Sequence[Command]
@@ -105,11 +108,11 @@ class ServerTransport:
         try:
             return self._server.ask_all(deadline, commands)
         except FAILURES as error:
-            raise unavailable(self._place, error) from error
+            raise unavailable(self.place, error) from error
 
-    def nodes(self, deadline: Deadline) -> cabc.Iterator[tuple[str, Transport]]:
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
         """See :meth:`Transport.nodes`."""
-        yield self._place, self
+        yield self
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`Transport.scan`."""
@@ -142,6 +145,7 @@ class ClientTransport:
         self.protection = None
         self.is_doubtful = is_doubtful
         self.client = client
+        self.place = _place_of(client)
         self._events = events
         self._breaker = Breaker()
 
@@ -150,17 +154,18 @@ class ClientTransport:
         breaker, now = self._breaker, time.monotonic()
         if breaker.open_until and breaker.refuses(now):
             raise SessionUnavailable(
-                "Redis did not answer several times, and is left alone for a second"
+                f"{self.place}: it did not answer several times, and is left alone for "
+                "a second"
             )
         try:
             reply = self._send(question)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             breaker.failed(time.monotonic())
-            raise unavailable("Redis", error) from error
+            raise unavailable(self.place, error) from error
         except ResponseError:
             raise
         except FAILURES as error:
-            raise unavailable("Redis", error) from error
+            raise unavailable(self.place, error) from error
         if breaker.failures:
             breaker.succeeded()
         return reply
@@ -189,19 +194,19 @@ class ClientTransport:
         except ResponseError as error:
             return error
 
-    def nodes(self, deadline: Deadline) -> cabc.Iterator[tuple[str, Transport]]:
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
         """See :meth:`Transport.nodes`."""
         get_primaries = getattr(self.client, "get_primaries", None)
         if get_primaries is None:
-            yield "Redis", self
+            yield self
             return
         for node in get_primaries():
             client = self.client.get_redis_connection(node)  # type: ignore[attr-defined]  # it is a cluster's
-            yield node.name, ClientTransport(client, self._events)
+            yield ClientTransport(client, self._events)
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`Transport.scan`."""
-        for _, node in self.nodes(deadline):
+        for node in self.nodes(deadline):
             yield from _scanned(node.send, pattern, deadline)
 
     def drop(self) -> None:
@@ -213,6 +218,21 @@ class ClientTransport:
             disconnect = getattr(self.client, "disconnect_connection_pools", None)
             if disconnect is not None:
                 disconnect()
+
+
+def shown_place(settings: cabc.Mapping[str, t.Any]) -> str:
+    """Which server the arguments of a connection lead to, for people."""
+    host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+    return f"Redis at {settings.get('path') or f'{host}:{port}'}"
+
+
+def _place_of(client: t.Any) -> str:
+    """The same of a client that was given, as far as it says."""
+    pool: t.Any = getattr(client, "connection_pool", None)
+    if hasattr(pool, "service_name"):
+        return f"Redis ({pool.service_name!r})"
+    settings = getattr(pool, "connection_kwargs", None)
+    return "Redis" if settings is None else shown_place(settings)
 
 
 def unavailable(place: str, error: BaseException) -> SessionUnavailable:
