@@ -67,9 +67,8 @@ def test_rights_of_the_documentation_are_enough(
     run: Run, own_server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with redis.Redis(unix_socket_path=own_server.socket) as client:
-        _, name, *rights = f"{block('acl').strip()} {block('operator rights')}".split()[
-            1:
-        ]
+        words = [*block("acl").split(), *block("operator rights").split()]
+        _, _, name, *rights = words
         client.execute_command("ACL", "SETUSER", name, *rights, "~session:*")
     monkeypatch.setenv("SESSION_REDIS", f"unix://{name}:secret@{own_server.socket}")
     assert dict(levels(run("check", "--json").json))["rights"] == "ok"
