@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import typing as t
 
 import pytest
-import redis
+from topologies import Cluster
+from topologies import Nodes
+from topologies import OwnServer
+from topologies import Place
+from topologies import SentinelGroup
+from topologies import TOPOLOGIES
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
@@ -36,18 +42,62 @@ def pytest_report_header() -> str:
         return f"sessions are kept in: {server.describe()} ({server.program})"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "every_topology: runs on one server, on a cluster and on Sentinel"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests of the store and of the requests run on every topology, unless they do
+    something to one server; and so do others that say so."""
+    path = metafunc.definition.path
+    is_meant = (
+        path.parent.name in ("store", "request")
+        or path.stem.startswith("test_manager")
+        or metafunc.definition.get_closest_marker("every_topology")
+    )
+    names = {*metafunc.fixturenames}
+    if is_meant and "place" in names and not names & {"server", "own_server"}:
+        metafunc.parametrize("place", TOPOLOGIES, indirect=True)
+
+
 @pytest.fixture(scope="session")
 def _server() -> cabc.Iterator[LocalServer]:
     with LocalServer() as server:
         yield server
 
 
+@pytest.fixture(scope="session")
+def _cluster() -> cabc.Iterator[Cluster]:
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def _sentinel() -> cabc.Iterator[SentinelGroup]:
+    with SentinelGroup() as group:
+        yield group
+
+
+@pytest.fixture
+def cluster(_cluster: Cluster) -> Cluster:
+    """The run's own cluster, empty."""
+    _cluster.empty()
+    return _cluster
+
+
+@pytest.fixture
+def sentinel(_sentinel: SentinelGroup) -> SentinelGroup:
+    """The run's own primary that Sentinel watches, empty."""
+    _sentinel.empty()
+    return _sentinel
+
+
 @pytest.fixture
 def server(_server: LocalServer) -> LocalServer:
     """The run's own server, empty."""
-    with redis.Redis(unix_socket_path=_server.socket) as client:
-        client.flushall()
-        client.script_flush()
+    OwnServer(_server).empty()
     return _server
 
 
@@ -59,9 +109,17 @@ def own_server() -> cabc.Iterator[LocalServer]:
 
 
 @pytest.fixture
-def db(server: LocalServer) -> cabc.Iterator[redis.Redis]:
+def place(request: pytest.FixtureRequest) -> Place:
+    """Where sessions are kept, empty: on the run's own server, a cluster, or a primary
+    that Sentinel watches, each started once for the whole run."""
+    found = request.getfixturevalue(getattr(request, "param", "server"))
+    return OwnServer(found) if isinstance(found, LocalServer) else found
+
+
+@pytest.fixture
+def db(place: Place) -> cabc.Iterator[t.Any]:
     """A plain client that looks at what is stored."""
-    with redis.Redis(unix_socket_path=server.socket) as client:
+    with contextlib.closing(place.look()) as client:
         yield client
 
 
@@ -79,18 +137,21 @@ def events() -> list[SessionEvent]:
 
 @pytest.fixture
 def make_manager(
-    server: LocalServer, events: list[SessionEvent]
+    place: Place, events: list[SessionEvent]
 ) -> cabc.Iterator[cabc.Callable[..., SessionManager]]:
-    """Make managers, on the run's server unless told otherwise."""
+    """Make managers, which keep sessions in the place unless told otherwise."""
     made: list[SessionManager] = []
 
     def note(event: SessionEvent) -> None:
         if event.name not in ("loaded", "saved"):
             events.append(event)
 
-    def make(redis: t.Any = server.url, **options: t.Any) -> SessionManager:
+    def make(redis: t.Any = place.url, **options: t.Any) -> SessionManager:
         options.setdefault("secret_key", SECRET_KEY)
         options.setdefault("on_event", note)
+        if isinstance(place, Nodes):
+            # They share the machine; nobody waits for what they do not answer.
+            options = {"operation_timeout": 30, "read_timeout": 30} | options
         made.append(SessionManager(redis, **options))
         return made[-1]
 

@@ -453,6 +453,85 @@ def test_receiver_that_fails_keeps_no_other_from_being_told(
     assert "an observer failed" in caplog.text
 
 
+# An outage.
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    caplog.clear()
+    return found
+
+
+def test_outage_is_one_line_then_a_count_each_ten_seconds_and_its_end(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[SessionEvent] = []
+    log = EventLog(seen.append, clock)
+    for _ in range(100):
+        log.emit("unavailable", None, "no answer")
+    assert warnings(caplog) == ["session -: unavailable no answer"]
+    for _ in range(25):
+        clock.move(1)
+        for _ in range(7):
+            log.emit("unavailable", None, "still none")
+    ten, twenty = warnings(caplog)
+    end = "s, {} times since the last line; session -: unavailable still none"
+    assert ten == f"sessions unavailable for 10 {end.format(100 - 1 + 64 + 1)}"
+    assert twenty == f"sessions unavailable for 20 {end.format(70)}"
+    clock.move(9)
+    log.outage.answered()
+    assert warnings(caplog) == []
+    clock.move(1)
+    log.outage.answered()
+    log.outage.answered()
+    assert warnings(caplog) == [
+        "sessions available again: unavailable 275 times in 25 s"
+    ]
+    # The observer counts for itself.
+    assert len(seen) == 275
+
+
+def test_answers_in_between_do_not_end_an_outage(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One node of a cluster is away, or nothing can be written."""
+    log = EventLog(None, clock)
+    for _ in range(9):
+        log.emit("unavailable")
+        clock.move(1)
+        log.outage.answered()
+    assert len(warnings(caplog)) == 1
+
+
+def test_clock_that_is_set_back_silences_no_outage(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(None, clock)
+    log.emit("unavailable")
+    clock.move(-86_400)
+    log.emit("unavailable")
+    log.outage.answered()
+    assert len(warnings(caplog)) == 2
+    clock.move(10)
+    log.outage.answered()
+    assert len(warnings(caplog)) == 1
+    log.emit("unavailable")
+    assert len(warnings(caplog)) == 1
+
+
+def test_what_a_public_site_drops_in_an_outage_is_counted_and_told_to_the_observer(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[SessionEvent] = []
+    log = EventLog(seen.append, clock)
+    for _ in range(50):
+        log.emit("unavailable")
+        log.emit("lost", "an-id", "dropped: cart", is_outage=True)
+    log.emit("lost", "another", "it ended: dropped: cart")
+    assert [event.name for event in seen] == ["unavailable", "lost"] * 50 + ["lost"]
+    assert len(warnings(caplog)) == 2
+
+
 # What the documentation shows.
 
 

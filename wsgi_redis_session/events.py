@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import logging
-import time
 import typing as t
 
 logger = logging.getLogger("wsgi_redis_session")
@@ -58,6 +57,10 @@ _LEVELS: dict[EventName, int] = {
 
 #: So many characters of an event's text are kept.
 _MAX_DETAIL = 500
+
+#: How often an outage is told about while it lasts, and how long there must have been
+#: none before it is over, in seconds.
+_OUTAGE_INTERVAL = 10
 
 
 class SessionEvent(t.NamedTuple):
@@ -134,7 +137,7 @@ class Circumstances(t.NamedTuple):
     duration: float | None = None
 
 
-_UNKNOWN = Circumstances()
+UNKNOWN = Circumstances()
 
 
 class Tell(t.Protocol):
@@ -150,18 +153,78 @@ class Tell(t.Protocol):
     ) -> None: ...
 
 
+class OutageLog:
+    """Tells the logger about an outage: once, then how often it was met, each ten
+    seconds, and when it is over. A busy site would fill its log otherwise.
+
+    Threads that meet it in the same instant may be counted as one.
+    """
+
+    def __init__(self, clock: cabc.Callable[[], float]) -> None:
+        self._clock = clock
+        #: Whether there is one, as far as anybody has noticed.
+        self.is_on = False
+        self._began = self._met = self._told = 0.0
+        self._times = self._times_told = 0
+
+    def met(self, text: str, *args: object, event: SessionEvent | None = None) -> None:
+        """Somebody was hindered, in these words, which are put together as the logger
+        does."""
+        now = self._met = self._clock()
+        is_first, self.is_on = not self.is_on, True
+        if is_first:
+            self._began = self._told = now
+            self._times, self._times_told = 1, 0
+            logger.warning(text, *args, extra={"session_event": event})
+            return
+        self._times += 1
+        # A clock may be set back.
+        if 0 <= now - self._told < _OUTAGE_INTERVAL:
+            return
+        times = self._times - self._times_told
+        self._told, self._times_told = now, self._times
+        logger.warning(
+            "sessions unavailable for %.0f s, %d times since the last line; %s",
+            now - self._began,
+            times,
+            text % args,
+        )
+
+    def answered(self) -> None:
+        """Redis has answered somebody; to be called only while :attr:`is_on`.
+
+        An outage of one node of a cluster, or of writing alone, goes on between the
+        answers, so it is over only when nobody has met it for ten seconds.
+        """
+        if not self.is_on or 0 <= self._clock() - self._met < _OUTAGE_INTERVAL:
+            return
+        self.is_on = False
+        logger.warning(
+            "sessions available again: unavailable %d times in %.0f s",
+            self._times,
+            self._met - self._began,
+        )
+
+
+def _standing_still() -> float:
+    return 0.0
+
+
 class EventLog:
     """Tells the logger and any number of observers.
 
-    ``clock`` returns the seconds since the epoch. An observer that fails is logged; it
-    harms neither the request nor the other observers.
+    ``clock`` returns the seconds since the epoch; without one, an outage never ends. An
+    observer that fails is logged; it harms neither the request nor the other observers.
+    Observers are told of each event, the logger of an outage in few lines, see
+    :class:`OutageLog`.
     """
 
     def __init__(
         self,
         on_event: Observer | cabc.Iterable[Observer] | None = None,
-        clock: cabc.Callable[[], float] = time.time,
+        clock: cabc.Callable[[], float] = _standing_still,
     ) -> None:
+        self.outage = OutageLog(clock)
         #: Those who are told of each event.
         self.observers = [on_event] if callable(on_event) else [*(on_event or ())]
         #: Those who come and go; while there are none, nobody has to be told.
@@ -184,10 +247,16 @@ class EventLog:
         name: EventName,
         session_id: str | None = None,
         detail: str = "",
-        about: Circumstances = _UNKNOWN,
+        about: Circumstances = UNKNOWN,
+        *,
+        is_outage: bool = False,
     ) -> None:
-        """Report one event."""
-        if not self.is_heard(name):
+        """Report one event.
+
+        ``is_outage`` says that Redis did not answer, as ``unavailable`` always does.
+        """
+        is_outage = is_outage or name == "unavailable"
+        if not (is_outage or self.is_heard(name)):
             return
         event = SessionEvent(
             name,
@@ -199,26 +268,27 @@ class EventLog:
             about.agent and _one_line(about.agent),
             about.duration,
         )
-        if name in _LEVELS:
-            _log(_LEVELS[name], event)
+        if is_outage:
+            self.outage.met(*_line(event), event=event)
+        elif name in _LEVELS:
+            extra = {"session_event": event}
+            logger.log(_LEVELS[name], *_line(event), extra=extra)
         for observe in self.observers:
             report(observe, event)
         if self.listeners and self._tell_listeners is not None:
             report(self._tell_listeners, event)
 
 
-def _log(level: int, event: SessionEvent) -> None:
-    """One line; ``session_event`` of the logging record is the event itself."""
+def _line(event: SessionEvent) -> tuple[str, str, str, str, str]:
+    """What is logged; ``session_event`` of the logging record is the event itself."""
     known = {"user": event.user, "address": event.address}
     about = ", ".join(f"{name} {value}" for name, value in known.items() if value)
-    logger.log(
-        level,
+    return (
         "session %s: %s %s%s",
         event.session_id or "-",
         event.name,
         event.detail,
         about and f" ({about})",
-        extra={"session_event": event},
     )
 
 

@@ -10,7 +10,6 @@ from werkzeug.wsgi import ClosingIterator
 
 from .errors import HeadersAlreadySent
 from .errors import SessionUnavailable
-from .events import logger
 from .http.headers import Headers
 from .model.source import Stage
 from .request.exchange import Exchange
@@ -218,7 +217,9 @@ class HeldResponse:
 
     def _apologize(self, error: SessionUnavailable) -> list[bytes]:
         """The whole response in the place of the application's."""
-        logger.warning("503 Service Unavailable: %s", error)
+        outage = self._exchange.parts.events.outage
+        if not outage.is_on:  # else the event has told
+            outage.met("503 Service Unavailable: %s", error)
         response = error.get_response(self._environ)
         response.headers["Cache-Control"] = "no-store"
         body, status, headers = response.get_wsgi_response(self._environ)

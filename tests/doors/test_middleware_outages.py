@@ -85,10 +85,27 @@ def test_outage_that_the_application_lets_through_is_answered_and_logged(
     site = Site(make_manager(own_server.url))
     site.login()
     with away(own_server):
-        assert_apology(site.get(plain(lambda environ: [count(environ)])))
-    assert "503 Service Unavailable" in caplog.text
+        for _ in range(2):
+            assert_apology(site.get(plain(lambda environ: [count(environ)])))
+    (line,) = caplog.messages
+    assert line.startswith("session -: unavailable Redis at ")
     assert site.pool_is_idle()
     assert site.data() == {"user": "ada"}
+
+
+def test_outage_that_no_event_has_told_of_is_logged_when_it_is_answered(
+    make_manager: MakeManager,
+    own_server: LocalServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    manager = make_manager(own_server.url)
+    site = Site(manager)
+    with away(own_server):
+        revoking = plain(lambda environ: [b"%d" % manager.revoke("A" * 24)])
+        for _ in range(2):
+            assert site.get(revoking).status.startswith("503 ")
+    (line,) = caplog.messages
+    assert line.startswith("503 Service Unavailable: Redis at ")
 
 
 @EVERY_SHAPE

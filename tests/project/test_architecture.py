@@ -121,7 +121,6 @@ def test_only_the_configuration_knows_the_time_of_day() -> None:
     # All others ask its clock; the client and the server measure how long they wait.
     assert modules_that_import("time") == {
         "config",
-        "events",
         "local_server",
         "transport.cluster",
         "transport.deadline",

@@ -26,6 +26,9 @@ from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.store.scripts import END
+from wsgi_redis_session.store.scripts import RETIRE
+from wsgi_redis_session.store.scripts import SAVE
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -136,6 +139,8 @@ def test_reply_to_somebody_elses_question_is_asked_for_again(
 # What is sent.
 
 
+SCRIPTS = (END, RETIRE, SAVE)
+
 #: What the save script does inside of the server.
 SAVE_SCRIPT = {"getrange": 1, "set": 1}
 
@@ -159,12 +164,9 @@ def page(environ: dict[str, t.Any], start_response: t.Any) -> list[bytes]:
 @pytest.fixture
 def visitor(make_manager: MakeManager, db: redis.Redis) -> t.Any:
     """A browser whose session exists, on a server that knows all scripts."""
-    manager = make_manager(user_key="user")
-    for path in ("/write", "/write", "/login", "/logout", "/write"):
-        client = browser(page, manager)
-        client.get("/write")
-        client.get(path)
-    client = browser(page, manager)
+    for script in SCRIPTS:
+        db.script_load(script.source)
+    client = browser(page, make_manager(user_key="user"))
     client.get("/write")
     return client
 

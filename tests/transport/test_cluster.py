@@ -3,96 +3,35 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
-import pathlib
-import socket
-import subprocess
 import typing as t
 
 import pytest
 import redis
+from gateway import ask
 from redis.cluster import RedisCluster
+from topologies import Cluster
 from visitors import cookie_header
 from visitors import look
 from visitors import Request
 from visitors import store
 
 from wsgi_redis_session import SessionManager
-from wsgi_redis_session.local_server import find_server
+from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.store.survey import Survey
 
-#: The first and the last slot of each master.
-SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+MakeManager = cabc.Callable[..., SessionManager]
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            for _ in range(count)
-        ]
-        return [listener.getsockname()[1] for listener in listeners]
-
-
-def until(condition: cabc.Callable[[], object]) -> None:
-    """Wait for the cluster, at most as long as a thousand short processes take."""
-    for _ in range(1000):
-        with contextlib.suppress(redis.ConnectionError):
-            if condition():
-                return
-        subprocess.run(["sleep", "0.02"], check=True)
-    raise AssertionError("the cluster did not come up")
-
-
-@pytest.fixture(scope="module")
-def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> cabc.Iterator[int]:
-    ports = free_ports(6)
-    processes, nodes = [], []
-    with contextlib.ExitStack() as stack:
-        for port, bus in zip(ports[:3], ports[3:], strict=True):
-            directory = tmp_path_factory.mktemp("node")
-            processes.append(start(port, bus, directory))
-            stack.callback(processes[-1].wait)
-            stack.callback(processes[-1].kill)
-            nodes.append(stack.enter_context(redis.Redis(port=port, protocol=2)))
-        for node in nodes:
-            until(node.ping)
-        for node, (first, last) in zip(nodes, SLOTS, strict=True):
-            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
-        for epoch, node in enumerate(nodes, 1):
-            node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
-        for port, bus in list(zip(ports[:3], ports[3:], strict=True))[1:]:
-            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
-        for node in nodes:
-            until(lambda node=node: is_complete(node))
-        yield ports[0]
-
-
-def start(port: int, bus: int, directory: pathlib.Path) -> subprocess.Popen[bytes]:
-    settings = {
-        "port": port,
-        "bind": "127.0.0.1",
-        "cluster-enabled": "yes",
-        "cluster-port": bus,
-        "cluster-node-timeout": 1000,
-        "save": "",
-        "dir": directory,
-        "logfile": directory / "log",
-    }
-    words = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    return subprocess.Popen([find_server(), *map(str, words)])
-
-
-def is_complete(node: redis.Redis) -> bool:
-    info = node.execute_command("CLUSTER INFO")
-    return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "3"
-
-
-@pytest.fixture
-def manager(cluster_port: int) -> cabc.Iterator[SessionManager]:
-    client = RedisCluster(host="127.0.0.1", port=cluster_port, protocol=2)
-    yield SessionManager(client, secret_key="not a secret", user_key="user")
-    client.close()
+@pytest.fixture(params=["url", "client"])
+def manager(
+    request: pytest.FixtureRequest, cluster: Cluster, make_manager: MakeManager
+) -> cabc.Iterator[SessionManager]:
+    if request.param == "url":
+        yield make_manager(cluster.url, user_key="user")
+        return
+    port = cluster.nodes[0].port
+    with RedisCluster(host="127.0.0.1", port=port, protocol=2) as client:
+        yield make_manager(client, user_key="user")
 
 
 def test_whole_life_of_sessions_on_a_cluster(manager: SessionManager) -> None:
@@ -136,21 +75,71 @@ def test_renewed_session_is_on_another_node(manager: SessionManager) -> None:
         assert look(manager, renewed) == {}
 
 
-@pytest.mark.parametrize("way", ["url", "client"])
 def test_many_commands_at_once_find_the_nodes_of_their_keys(
-    cluster_port: int, way: str
+    manager: SessionManager,
 ) -> None:
-    url = f"redis+cluster://127.0.0.1:{cluster_port}"
-    given: t.Any = url
-    if way == "client":
-        given = RedisCluster(host="127.0.0.1", port=cluster_port, protocol=2)
-    manager = SessionManager(given, secret_key="x" * 20, key_prefix=f"{way}:")
     ids = {manager.load(store(manager, a=number)).id for number in range(30)}
-    survey = Survey(manager.store.transport, f"{way}:", 1.0)
+    prefix = manager.store.key_prefix
+    survey = Survey(manager.store.transport, prefix, 30.0)
     batches = [*survey.batches()]
     assert {session.id for batch in batches for session in batch.sessions} == ids
     assert len([*survey.nodes()]) == 3
     assert survey.keys >= 30
-    if way == "client":
-        given.close()
-    manager.disconnect()
+
+
+def test_start_nodes_may_be_dead_as_long_as_one_answers(
+    cluster: Cluster, make_manager: MakeManager
+) -> None:
+    alive = cluster.nodes[4].address
+    manager = make_manager(f"redis+cluster://127.0.0.1:1,127.0.0.1:2,{alive}")
+    for number in range(10):
+        assert look(manager, store(manager, n=number)) == {"n": number}
+
+
+def test_url_of_a_single_server_says_when_that_is_a_node_of_a_cluster(
+    cluster: Cluster, make_manager: MakeManager
+) -> None:
+    manager = make_manager(cluster.nodes[0].url)
+    refused = []
+    for _ in range(30):
+        try:
+            store(manager, n=1)
+        except SessionUnavailable as error:
+            refused.append(error)
+    assert refused
+    for error in refused:
+        assert "write redis+cluster:// in the place of redis://" in str(error)
+        assert isinstance(error.__cause__, redis.exceptions.MovedError)
+
+
+class Failing(RedisCluster):
+    """A client one of whose nodes is away."""
+
+    away = ""
+    asked = 0
+
+    def execute_command(self, *args: t.Any, **options: t.Any) -> t.Any:
+        if self.away and self.get_node_from_key(args[1]).name == self.away:
+            self.asked += 1
+            raise redis.TimeoutError("it did not answer")
+        return super().execute_command(*args, **options)
+
+
+def test_node_that_does_not_answer_a_given_client_is_left_alone_and_no_other(
+    cluster: Cluster, make_manager: MakeManager
+) -> None:
+    node = cluster.nodes[1]
+    with Failing(host="127.0.0.1", port=cluster.nodes[0].port, protocol=2) as client:
+        manager = make_manager(client)
+        assert ask(manager, "SET", "probe", "1")
+        client.away = node.address
+        refused = []
+        for _ in range(100):
+            try:
+                store(manager, n=1)
+            except SessionUnavailable as error:
+                refused.append(str(error))
+    assert 10 < len(refused) < 90
+    # Three find out, and one in each second looks whether it is back.
+    assert 3 <= client.asked < len(refused)
+    assert any("left alone" in message for message in refused)

@@ -5,9 +5,6 @@ import contextlib
 import inspect
 import logging
 import pathlib
-import socket
-import subprocess
-import time
 import traceback
 import typing as t
 
@@ -18,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
+from topologies import Cluster
 from visitors import look
 from visitors import store
 
@@ -26,7 +24,6 @@ from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.events import EventLog
-from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
 from wsgi_redis_session.transport.cluster import ClusterTransport
 from wsgi_redis_session.transport.connect import Builder
@@ -453,55 +450,12 @@ def test_client_that_is_safe_is_not_warned_about(
     assert caplog.records == []
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return t.cast(int, probe.getsockname()[1])
-
-
-def wait_until(condition: cabc.Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(redis.ConnectionError):
-            if condition():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> cabc.Iterator[int]:
-    """The port of a cluster of one node."""
-    directory = tmp_path_factory.mktemp("cluster")
-    port = free_port()
-    options = {
-        "bind": "127.0.0.1",
-        "port": str(port),
-        "cluster-enabled": "yes",
-        "cluster-port": str(free_port()),
-        "dir": str(directory),
-        "save": "",
-        "logfile": str(directory / "log"),
-    }
-    words = [word for name in options for word in (f"--{name}", options[name])]
-    process = subprocess.Popen([find_server(), *words])
-    try:
-        with redis.Redis(port=port, protocol=2) as node:
-            wait_until(node.ping)
-            node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            wait_until(lambda: node.cluster("info")["cluster_state"] == "ok")
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
-def clusters(cluster_port: int) -> cabc.Iterator[cabc.Callable[..., t.Any]]:
+def clusters(cluster: Cluster) -> cabc.Iterator[cabc.Callable[..., t.Any]]:
     """Make clients of the cluster, and close them."""
     with contextlib.ExitStack() as stack:
         yield lambda **options: stack.enter_context(
-            RedisCluster(host="127.0.0.1", port=cluster_port, **options)
+            RedisCluster(host="127.0.0.1", port=cluster.nodes[0].port, **options)
         )
 
 

@@ -82,7 +82,7 @@ class Commit:
                 self._tell("unavailable", self._draft.base, str(error))
             if not self._may_be_lost:
                 raise
-            return self._lose("Redis is away")
+            return self._lose("Redis is away", is_outage=True)
 
     @property
     def _may_be_lost(self) -> bool:
@@ -272,14 +272,15 @@ class Commit:
         goes_on = self._parts.store.goes_on(self._deadline, self._tombstone.successor)
         self._sight = self._sight._replace(goes_on=goes_on)
 
-    def _lose(self, reason: str) -> Outcome:
+    def _lose(self, reason: str, *, is_outage: bool = False) -> Outcome:
         """Drop the changes. No cookie: the browser may already have a newer one."""
         lost = [*map(shortened, self._version.changes.names)]
         if self._draft.sets_kind:
             lost.append("whether it is permanent")
         if lost:
             dropped = ", ".join(lost)
-            self._tell("lost", self._draft.base, f"{reason}; dropped: {dropped}")
+            detail = f"{reason}; dropped: {dropped}"
+            self._tell("lost", self._draft.base, detail, is_outage=is_outage)
         self._draft.lose(self._version.own)
         self._exchange.forget()
         return UNCHANGED
@@ -324,7 +325,19 @@ class Commit:
             self._successor.discard()
             self._successor = None
 
-    def _tell(self, name: EventName, record: Record, detail: str = "") -> None:
+    def _tell(
+        self,
+        name: EventName,
+        record: Record,
+        detail: str = "",
+        *,
+        is_outage: bool = False,
+    ) -> None:
         self._exchange.tell(
-            name, record.id, detail, packed=record.packed, duration=self._deadline.spent
+            name,
+            record.id,
+            detail,
+            packed=record.packed,
+            duration=self._deadline.spent,
+            is_outage=is_outage,
         )

@@ -10,6 +10,7 @@ from ..errors import HeadersAlreadySent
 from ..errors import SessionUnavailable
 from ..events import Circumstances
 from ..events import EventName
+from ..events import UNKNOWN
 from ..http.cookie import Ticket
 from ..http.headers import Headers
 from ..http.headers import is_shared
@@ -125,6 +126,8 @@ class Exchange:
             self.failure = failure
             self.tell("unavailable", None, str(failure), duration=deadline.spent)
             return self._read_empty(failure)
+        if self.tickets and parts.events.outage.is_on:
+            parts.events.outage.answered()
         if found is None:
             if tickets is None:
                 self.tell("rejected", None, "the cookie is not one of ours")
@@ -181,10 +184,11 @@ class Exchange:
         *,
         packed: cabc.Mapping[str, bytes] | None = None,
         duration: float | None = None,
+        is_outage: bool = False,
     ) -> None:
         """Report an event of this request: about a session that holds so much, after
         an operation that took so many seconds."""
-        parts = self.parts
+        parts, about = self.parts, UNKNOWN
         if parts.events.is_heard(name):
             about = Circumstances(
                 None if packed is None else parts.user_key.shown(packed),
@@ -192,7 +196,7 @@ class Exchange:
                 self.environ.get("HTTP_USER_AGENT"),
                 duration,
             )
-            parts.events.emit(name, session_id, detail, about)
+        parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
 
     # The door's side.
 

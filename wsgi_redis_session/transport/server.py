@@ -162,11 +162,16 @@ class Server:
         """One attempt; an error of the server's is returned."""
         pool, patience = self._pool, self._patience
         is_ours = question.is_ours
-        link = pool.take(now, surely=is_ours is None) or self._wait_for_link(question)
+        link = pool.take(now, surely=is_ours is None)
+        if link is None:
+            link = self._wait_for_link(question)
+            now = time.monotonic()
         try:
-            left = question.deadline.end - now
             if anew or not link.is_open:
-                link.open(min(left, patience.connect_timeout), patience.read_timeout)
+                seconds = min(question.deadline.left, patience.connect_timeout)
+                link.open(max(seconds, _LEAST), patience.read_timeout)
+                now = time.monotonic()
+            left = question.deadline.end - now
             link.asked_at = now
             seconds = left if question.again is None else left / 2
             is_short = seconds < patience.read_timeout - _SLACK

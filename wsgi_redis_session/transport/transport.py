@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import time
 import typing as t
 
@@ -147,12 +148,13 @@ class ClientTransport:
         self.client = client
         self.place = _place_of(client)
         self._events = events
-        self._breaker = Breaker()
+        # Of those servers that have not answered the last time.
+        self._breakers: dict[str, Breaker] = {}
 
     def send(self, question: Question) -> t.Any:
         """See :meth:`Transport.send`."""
-        breaker, now = self._breaker, time.monotonic()
-        if breaker.open_until and breaker.refuses(now):
+        breaker = self._breaker(question) if self._breakers else None
+        if breaker and breaker.open_until and breaker.refuses(time.monotonic()):
             raise SessionUnavailable(
                 f"{self.place}: it did not answer several times, and is left alone for "
                 "a second"
@@ -160,15 +162,26 @@ class ClientTransport:
         try:
             reply = self._send(question)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            breaker = breaker or self._breaker(question)
             breaker.failed(time.monotonic())
             raise unavailable(self.place, error) from error
         except ResponseError:
             raise
         except FAILURES as error:
             raise unavailable(self.place, error) from error
-        if breaker.failures:
+        if breaker and breaker.failures:
             breaker.succeeded()
         return reply
+
+    def _breaker(self, question: Question) -> Breaker:
+        """That of the server, or of the cluster's node that has the key."""
+        node_of = getattr(self.client, "get_node_from_key", None)
+        name = ""
+        if node_of is not None:
+            # A cluster may not know any more who has it.
+            with contextlib.suppress(*FAILURES):
+                name = node_of(question.key).name
+        return self._breakers.setdefault(name, Breaker())
 
     def _send(self, question: Question) -> t.Any:
         reply = self.client.execute_command(*question.command)
