@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import json
 import logging
 import typing as t
 
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import HealthCheck
 from hypothesis import settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from readme import run
 
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
@@ -22,6 +25,7 @@ from wsgi_redis_session.events import EventName
 from wsgi_redis_session.flask import Session
 from wsgi_redis_session.flask import session_event
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.metrics import SessionMetrics
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -526,3 +530,44 @@ def test_what_a_public_site_drops_in_an_outage_is_counted_and_told_to_the_observ
     log.emit("lost", "another", "it ended: dropped: cart")
     assert [event.name for event in seen] == ["unavailable", "lost"] * 50 + ["lost"]
     assert len(warnings(caplog)) == 2
+
+
+# What the documentation shows.
+
+
+def test_observers_of_the_documentation_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+    server: LocalServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Other tests may have made metrics in the one of the process.
+    registry = CollectorRegistry()
+    monkeypatch.setattr(SessionMetrics.__init__, "__defaults__", (registry,))
+    caplog.set_level(logging.INFO, logger="audit")
+    sessions = run("audited.py", monkeypatch, server).sessions
+    session = sessions.load(answer(sessions, a=1))
+    sessions.revoke(session.id)
+    assert caplog.messages[-1] == f"revoked {session.id}"
+    sessions.disconnect()
+
+
+def test_signal_of_the_documentation_is_received(
+    monkeypatch: pytest.MonkeyPatch,
+    server: LocalServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = run("signalled.py", monkeypatch, server).app
+    app.test_client().get("/")
+    assert caplog.messages[-1].endswith(": created")
+    app.extensions["wsgi_redis_session"].disconnect()
+
+
+def test_log_of_the_documentation_is_json(
+    monkeypatch: pytest.MonkeyPatch,
+    server: LocalServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    formatter = run("json_log.py", monkeypatch, server).AsJson()
+    EventLog().emit("lost", "an-id", "the detail")
+    found = json.loads(formatter.format(caplog.records[-1]))
+    assert (found["name"], found["session_id"]) == ("lost", "an-id")

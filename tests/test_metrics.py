@@ -6,10 +6,12 @@ import re
 import runpy
 import typing as t
 
+import prometheus_client
 import pytest
 from conftest import SECRET_KEY
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest
+from readme import block
 from storeys import imported_with
 from test_events import answer
 from test_events import MakeManager
@@ -98,17 +100,20 @@ def test_dashboard_asks_for_metrics_and_events_that_there_are(
     asked = [
         target["expr"] for panel in dashboard["panels"] for target in panel["targets"]
     ]
+    asked.append(block("alerts.yml"))
     for question in asked:
         assert set(re.findall(r"wsgi_session_\w+", question)) <= kept
-        for events in re.findall(r'event=~"(.*?)"', question):
+        for events in re.findall(r'event=~?"(.*?)"', question):
             assert set(events.split("|")) <= {*NAMES}
     shown = {name for question in asked for name in re.findall(r"\w+", question)}
     assert {*NAMES} <= shown
 
 
 def test_example_counts_its_own_visits(
-    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch, registry: CollectorRegistry
 ) -> None:
+    monkeypatch.setattr(prometheus_client, "REGISTRY", registry)
+    monkeypatch.setattr(SessionMetrics.__init__, "__defaults__", (registry,))
     monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
     monkeypatch.setenv("SESSION_REDIS", server.url)
     example = runpy.run_path(str(EXAMPLE / "app.py"))

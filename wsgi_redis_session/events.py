@@ -11,6 +11,9 @@ import collections.abc as cabc
 import logging
 import typing as t
 
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 logger = logging.getLogger("wsgi_redis_session")
 
 EventName = t.Literal[
@@ -135,6 +138,14 @@ class Circumstances(t.NamedTuple):
     address: str | None = None
     agent: str | None = None
     duration: float | None = None
+
+    @classmethod
+    def of(
+        cls, environ: WSGIEnvironment, user: str | None, duration: float | None
+    ) -> t.Self:
+        """Those of a request, after an operation that took so many seconds."""
+        address, agent = environ.get("REMOTE_ADDR"), environ.get("HTTP_USER_AGENT")
+        return cls(user, address, agent, duration)
 
 
 UNKNOWN = Circumstances()

@@ -52,6 +52,9 @@ def run(
     """Run a command on the run's own server."""
     monkeypatch.setenv("SESSION_REDIS", server.url)
     monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    # A machine that is busy with other tests answers late.
+    for option in ("OPERATION_TIMEOUT", "CONNECT_TIMEOUT", "READ_TIMEOUT"):
+        monkeypatch.setenv(f"SESSION_{option}", "20")
 
     def run(*words: str) -> Ran:
         capsys.readouterr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ormsgpack
 import pytest
 import redis
+from readme import block
 from test_cli import Run
 from test_cli import run as run
 
@@ -60,6 +61,20 @@ def test_user_who_may_not_save_is_a_problem(
     assert "problem  rights: " in ran.out
     assert "ACL SETUSER" in ran.out
     assert "it does not say how it is" in ran.out
+
+
+def test_rights_of_the_documentation_are_enough(
+    run: Run, own_server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis.Redis(unix_socket_path=own_server.socket) as client:
+        words = [*block("acl").split(), *block("operator rights").split()]
+        _, _, name, *rights = words
+        client.execute_command("ACL", "SETUSER", name, *rights, "~session:*")
+    monkeypatch.setenv("SESSION_REDIS", f"unix://{name}:secret@{own_server.socket}")
+    assert dict(levels(run("check", "--json").json))["rights"] == "ok"
+    for words in (["list"], ["stats"], ["migrate", "--apply"]):
+        assert run(*words).code == 0, words
+    assert run("show", "A" * 24).code == 2
 
 
 def test_sessions_that_nothing_adopts_are_found(

@@ -1,4 +1,4 @@
-"""README.rst, whose code blocks have names."""
+"""README.rst and docs, whose code blocks have names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 
 from wsgi_redis_session.local_server import LocalServer
 
-README = pathlib.Path(__file__).parents[2].joinpath("README.rst").read_text()
+PROJECT = pathlib.Path(__file__).parents[2]
+README = PROJECT.joinpath("README.rst").read_text()
+
+#: README.rst and every page of the documentation.
+PAGES = [README, *(page.read_text() for page in sorted(PROJECT.glob("docs/*.rst")))]
 
 SECRET_KEY = "not a secret, this is a test"
 
@@ -21,7 +25,7 @@ def block(name: str) -> str:
     """The code block of that name."""
     (found,) = re.findall(
         rf"^\.\. code-block:: \w+\n    :name: {re.escape(name)}\n\n((?:    .*\n|\n)+)",
-        README,
+        "\n".join(PAGES),
         re.MULTILINE,
     )
     return re.sub(r"^    ", "", found, flags=re.MULTILINE).rstrip("\n") + "\n"
