@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import logging
+import os
 
 import pytest
 from explorer.choices import follow
@@ -44,7 +45,9 @@ def world() -> cabc.Iterator[World]:
     level = logger.level
     # Tens of thousands of lines, which pytest would keep.
     logger.setLevel(logging.CRITICAL)
-    with alone_on(0), LocalServer() as server, World(server.socket) as world:
+    # Each worker of pytest-xdist on a processor of its own.
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with alone_on(number), LocalServer() as server, World(server.socket) as world:
         yield world
     logger.setLevel(level)
 

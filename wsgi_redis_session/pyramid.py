@@ -15,7 +15,8 @@ With a manager of your own: ``config.set_session_factory(SessionFactory(sessions
 
 Inside a :class:`~wsgi_redis_session.SessionMiddleware`, ``request.session`` is the
 session of the middleware. Without it, sessions are saved with the response callbacks of
-the request, which is too early for what a streaming body changes.
+the request, and what is changed after that at the end of the body, if the request has
+looked at its session before that.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from __future__ import annotations
 import collections.abc as cabc
 import os
 import secrets
+import sys
 import typing as t
 
 from pyramid.httpexceptions import HTTPServiceUnavailable
 from pyramid.interfaces import ISession
 from pyramid.interfaces import ISessionFactory
+from pyramid.request import Request
+from pyramid.threadlocal import get_current_request
 from zope.interface import implementer
 
 from .environment import from_strings
@@ -183,10 +187,16 @@ class SessionFactory:
                     f"{name}={value}" for name, value in request.cookies.items()
                 )
             exchange = self.sessions.exchange(environ)
+            if isinstance(request, Request) and get_current_request() is not request:
+                # The body streams, and Pyramid calls nobody back any more.
+                exchange.close()
+                return PyramidSession(exchange.session)
         if not self.set_on_exception:
             request.add_response_callback(_Dropping(exchange))
         if is_ours:
-            request.add_response_callback(_Saving(exchange))
+            saving = _Saving(exchange)
+            request.add_response_callback(saving)
+            request.add_finished_callback(saving.finish)
         return PyramidSession(exchange.session)
 
 
@@ -206,6 +216,7 @@ class _Saving:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._is_streaming = False
 
     def __call__(self, request: t.Any, response: t.Any) -> None:
         if not all(isinstance(other, _Saving) for other in request.response_callbacks):
@@ -225,6 +236,15 @@ class _Saving:
         response.headerlist = headers
         if type(response.app_iter) not in (list, tuple):
             response.app_iter = SavedBody(response.app_iter, exchange)
+            self._is_streaming = True
+
+    def finish(self, request: object) -> None:
+        """The request is over, but for a body that streams."""
+        if self._is_streaming:
+            return
+        if sys.exc_info()[0] is not None:
+            self._exchange.abandon()
+        self._exchange.save_and_close()
 
 
 def includeme(config: t.Any) -> None:

@@ -16,9 +16,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.testing import DummyRequest
 from pyramid_sites import Site
+from pyramid_sites import View
+from visitors import names
 
 from wsgi_redis_session import get_session
 from wsgi_redis_session import HeadersAlreadySent
+from wsgi_redis_session import SessionClosed
+from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session import SessionUnavailable
@@ -186,6 +190,24 @@ def test_session_that_begins_too_late_is_an_error(
     assert site.look()["late"] == 1
 
 
+def streaming(*steps: View, looks: bool = True) -> View:
+    """A view whose body takes one step after each of its parts but the last."""
+
+    def view(request: t.Any) -> Response:
+        if looks:
+            len(request.session)
+
+        def body() -> cabc.Iterator[bytes]:
+            yield b"0"
+            for number, step in enumerate(steps, 1):
+                step(request)
+                yield b"%d" % number
+
+        return Response(app_iter=body())
+
+    return view
+
+
 def test_middleware_saves_what_a_streaming_body_changes(
     manager: SessionManager,
 ) -> None:
@@ -201,6 +223,103 @@ def test_middleware_saves_what_a_streaming_body_changes(
 
     assert site.get(stream).text == "123"
     assert site.look() == {"sent": b"3"}
+
+
+def test_stored_session_may_change_while_the_body_streams(site: Site) -> None:
+    site.store(cart=["apple"])
+    put = streaming(
+        lambda request: request.session["cart"].append("pear"),
+        lambda request: request.session.update(sent=True),
+    )
+    assert site.get(put).text == "012"
+    assert site.look() == {"cart": ["apple", "pear"], "sent": True}
+
+
+def test_change_is_saved_of_a_stream_that_nobody_reads_to_its_end(
+    site: Site,
+) -> None:
+    site.store(sent=0)
+
+    def count(request: t.Any) -> None:
+        request.session["sent"] += 1
+
+    response = site.get(streaming(count, count))
+    parts = iter(response.response)
+    assert [next(parts), next(parts)] == [b"0", b"1"]
+    response.close()
+    assert site.look() == {"sent": 1}
+
+
+@pytest.mark.parametrize("looks_before", [True, False])
+def test_stored_session_may_change_after_the_response_callbacks(
+    way: str, manager: SessionManager, looks_before: bool
+) -> None:
+    def late(event: NewResponse) -> None:
+        if "look" in event.request.environ:
+            event.request.session["late"] = 1
+
+    site = Site(way, manager, lambda config: config.add_subscriber(late, NewResponse))
+    site.store(user="ada")
+    site.get(lambda request: looks_before and len(request.session), look=True)
+    assert site.look() == {"user": "ada", "late": 1}
+
+
+def test_first_look_while_the_body_streams_reads_and_refuses_to_change(
+    manager: SessionManager,
+) -> None:
+    site = Site("factory", manager)
+    site.store(user="ada")
+    found: list[t.Any] = []
+    body = site.get(
+        streaming(lambda request: found.append(request.session["user"]), looks=False)
+    )
+    assert body.text == "01"
+    assert found == ["ada"]
+    with pytest.raises(SessionClosed):
+        site.get(
+            streaming(lambda request: request.session.update(late=1), looks=False)
+        ).get_data()
+    assert site.look() == {"user": "ada"}
+
+
+def test_what_needs_a_cookie_while_the_body_streams_is_an_error_and_an_event(
+    site: Site, events: list[SessionEvent]
+) -> None:
+    begin = streaming(lambda request: request.session.update(late=1))
+    with pytest.raises(HeadersAlreadySent, match="needs a cookie"):
+        site.get(begin).get_data()
+    assert names(events) == ["late"]
+    site.store(user="ada")
+    with pytest.raises(HeadersAlreadySent, match="a new session id"):
+        site.get(streaming(lambda request: request.session.regenerate())).get_data()
+    assert names(events)[-1] == "late"
+    assert site.look() == {"user": "ada"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda session: session.update(a=1),
+        lambda session: session.invalidate(),
+        lambda session: session.regenerate(),
+    ],
+    ids=["write", "invalidate", "regenerate"],
+)
+@pytest.mark.parametrize("body", [list, iter])
+def test_change_when_the_request_is_over_is_an_error(
+    site: Site, change: View, body: cabc.Callable[[list[bytes]], t.Any]
+) -> None:
+    site.store(user="ada")
+    kept: list[t.Any] = []
+
+    def keep(request: t.Any) -> Response:
+        kept.append(request.session)
+        return Response(app_iter=body([b"done"]))
+
+    site.get(keep).close()
+    with pytest.raises(SessionClosed):
+        change(kept[0])
+    assert site.look() == {"user": "ada"}
 
 
 def test_subrequest_and_request_keep_each_other_s_changes(site: Site) -> None:

@@ -15,6 +15,7 @@ PACKAGE = pathlib.Path(wsgi_redis_session.__file__).parent
 #: A module may import those above it.
 LINE = [
     "errors",
+    "outage_log",
     "events",
     "options",
     "model.record",

@@ -53,8 +53,7 @@ def check(context: click.Context, strict: bool, as_json: bool) -> None:
     site: Site = context.obj
     output, found = Output(as_json=as_json), [*_findings(site)]
     if as_json:
-        rows = [{**one._asdict(), "level": one.level.value} for one in found]
-        output.json(rows)
+        output.json([_as_dict(one) for one in found])
     for one in found:
         output.say(f"{one.level.value:8} {one.subject}: {one.text}", _STYLES[one.level])
         if one.remedy:
@@ -77,6 +76,15 @@ def _findings(site: Site) -> cabc.Iterator[Finding]:
         text = "SECRET_KEY is not set here, so it was not looked at"
         yield Finding(Level.NOTE, "secret key", text)
     yield from of_cookie(sessions.config)
+
+
+def _as_dict(finding: Finding) -> dict[str, str]:
+    return {
+        "level": finding.level.value,
+        "subject": finding.subject,
+        "text": finding.text,
+        "remedy": finding.remedy,
+    }
 
 
 def _of_redis(site: Site) -> cabc.Iterator[Finding]:

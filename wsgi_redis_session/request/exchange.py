@@ -186,16 +186,11 @@ class Exchange:
         duration: float | None = None,
         is_outage: bool = False,
     ) -> None:
-        """Report an event of this request: about a session that holds so much, after
-        an operation that took so many seconds."""
+        """Report an event of this request, about a session that holds so much."""
         parts, about = self.parts, UNKNOWN
         if parts.events.is_heard(name):
-            about = Circumstances(
-                None if packed is None else parts.user_key.shown(packed),
-                self.environ.get("REMOTE_ADDR"),
-                self.environ.get("HTTP_USER_AGENT"),
-                duration,
-            )
+            user = parts.user_key.shown(packed)
+            about = Circumstances.of(self.environ, user, duration)
         parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
 
     # The door's side.

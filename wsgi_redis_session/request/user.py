@@ -63,9 +63,9 @@ class UserKey:
         self._check(draft.value(self.name))
         return UserChange.LOGIN if old is None else UserChange.SWITCH
 
-    def shown(self, packed: cabc.Mapping[str, bytes]) -> str | None:
+    def shown(self, packed: cabc.Mapping[str, bytes] | None) -> str | None:
         """Who is logged in, as events show it."""
-        found = None if self.name is None else self._user(packed)
+        found = None if self.name is None or packed is None else self._user(packed)
         if found is None:
             return None
         try:

@@ -1,0 +1,62 @@
+"""A request costs no more Python than it did: calls, which no busy machine changes.
+
+``benchmarks/calls.py`` counts them and says what they are.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+CALLS = pathlib.Path(__file__).parents[2] / "benchmarks" / "calls.py"
+
+#: Calls per request over the same application without sessions, at most. Whoever makes
+#: requests cheaper lowers them.
+WITH_HIREDIS = """
+                          untouched       read      write
+middleware, URL                  21        120        215
+middleware, client               21        124        215
+Flask, URL                       17        146        251
+Flask, client, permanent         20        170        255
+"""
+
+WITHOUT_HIREDIS = """
+                          untouched       read      write
+middleware, URL                  21        176        385
+middleware, client               21        180        385
+Flask, URL                       17        201        420
+Flask, client, permanent         20        205        424
+"""
+
+
+def rows(table: str) -> dict[str, list[float]]:
+    """What a table says, by the name of the row."""
+    _, lines = table.split("write\n")
+    return {
+        line[:26].strip(): [float(word) for word in line[26:].split()]
+        for line in lines.rstrip("\n").split("\n")
+    }
+
+
+@pytest.fixture(scope="module")
+def counted() -> dict[str, list[float]]:
+    # In a process of its own, in which pytest has not imported anything.
+    command = [sys.executable, str(CALLS)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return rows(output.stdout)
+
+
+HAS_HIREDIS = importlib.util.find_spec("hiredis") is not None
+LIMITS = rows(WITH_HIREDIS if HAS_HIREDIS else WITHOUT_HIREDIS)
+
+
+@pytest.mark.parametrize("row", LIMITS)
+def test_request_takes_no_more_calls_than_it_may(
+    counted: dict[str, list[float]], row: str
+) -> None:
+    for count, limit in zip(counted[row], LIMITS[row], strict=True):
+        assert count <= limit
