@@ -25,6 +25,7 @@ from .options import named_by
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
+from .request.turns import Turns
 from .request.user import UserKey
 from .store.sessions import Limits
 from .store.sessions import RedisStore
@@ -89,6 +90,7 @@ class SessionManager:
             serializer=serializer,
             session_class=self.session_class,
             store=self.store,
+            turns=Turns(),
             user_key=UserKey(
                 config.user_key,
                 serializer,
