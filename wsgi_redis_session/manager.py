@@ -79,6 +79,8 @@ class SessionManager:
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits)
         adoption = self._adoption(serializer, lifetimes)
+        is_plain = config.event_users == "plain"
+        secret = None if is_plain else self.cookie.secret_keys[0]
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
@@ -91,13 +93,7 @@ class SessionManager:
             session_class=self.session_class,
             store=self.store,
             turns=Turns(),
-            user_key=UserKey(
-                config.user_key,
-                serializer,
-                secret=None
-                if config.event_users == "plain"
-                else self.cookie.secret_keys[0],
-            ),
+            user_key=UserKey(config.user_key, serializer, secret),
         )
 
     @classmethod
