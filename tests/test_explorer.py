@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import logging
 import os
+import typing as t
 
 import pytest
 from explorer.choices import follow
@@ -26,7 +27,15 @@ from explorer.schedule import FAULTS
 from explorer.site import World
 
 from wsgi_redis_session import SessionEvent
+from wsgi_redis_session.legacy.inheritance import Inheritance
+from wsgi_redis_session.lifetimes import Expiry
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.model.changes import Changes
+from wsgi_redis_session.model.record import Record
+from wsgi_redis_session.model.record import Tombstone
+from wsgi_redis_session.request.successor import Successor
+from wsgi_redis_session.store.sessions import RedisStore
+from wsgi_redis_session.store.sessions import Saved
 
 #: What is explored here, of all grounds and of some; the command line does it all.
 EVERYWHERE = ("alone", "after")
@@ -252,3 +261,100 @@ def test_key_without_ttl_is_found(
     monkeypatch.setitem(OPERATIONS, "persist", operation)
     tally = explored(world, [Scenario.parse("anonymous: note > persist")])
     assert "keys expire" in {broken for broken, _ in tally.kinds}
+
+
+# Whether it finds what was wrong before.
+
+
+def open_a_login(patch: pytest.MonkeyPatch) -> None:
+    """The old cookie leads to the session of whoever has logged in with it."""
+
+    def succeed(
+        self: Successor, seen: Record, user: t.Any, predecessor: t.Any
+    ) -> Record | Tombstone | None:
+        return self.follow(seen, predecessor, Expiry(60_000, 60_000))
+
+    patch.setattr(Successor, "succeed", succeed)
+
+
+def retire_blindly(patch: pytest.MonkeyPatch) -> None:
+    """What others have saved just before a renewal does not matter to it."""
+    retire = RedisStore.retire
+
+    def blindly(self: RedisStore, *args: t.Any, **options: t.Any) -> t.Any:
+        return retire(self, *args, **(options | {"whatever": True}))
+
+    patch.setattr(RedisStore, "retire", blindly)
+
+
+def write_every_name(patch: pytest.MonkeyPatch) -> None:
+    """Who catches up with others writes all that it had loaded."""
+
+    def onto(self: Changes, theirs: cabc.Mapping[str, bytes]) -> dict[str, bytes]:
+        return {**theirs, **self.packed}
+
+    patch.setattr(Changes, "onto", onto)
+
+
+def always_give_the_cookie(patch: pytest.MonkeyPatch) -> None:
+    """Each response that has saved something gives its cookie again."""
+    save = RedisStore.save
+
+    def revived(self: RedisStore, *args: t.Any, **options: t.Any) -> t.Any:
+        result = save(self, *args, **options)
+        return result._replace(revived=True) if isinstance(result, Saved) else result
+
+    patch.setattr(RedisStore, "save", revived)
+
+
+def delete_before_the_claim(patch: pytest.MonkeyPatch) -> None:
+    """Another library's session is gone before it is known which one it became."""
+    claim = Inheritance.claim
+
+    def late(self: Inheritance, deadline: t.Any, sid: str, *args: t.Any) -> t.Any:
+        self.delete(deadline, sid)
+        return claim(self, deadline, sid, *args)
+
+    patch.setattr(Inheritance, "claim", late)
+
+
+def end_only_what_is_named(patch: pytest.MonkeyPatch) -> None:
+    """A logout with the old cookie ends nothing that came of its session."""
+    patch.setattr("wsgi_redis_session.store.sessions.MAX_LINKS", 1)
+
+
+def keep_what_comes_to_nothing(patch: pytest.MonkeyPatch) -> None:
+    """A session that has ended goes on where somebody was renewing it."""
+    patch.setattr(RedisStore, "retire", lambda *args, **options: None)
+
+
+@pytest.mark.parametrize(
+    ("put_back", "promise", "text"),
+    [
+        (open_a_login, "shut out", "anonymous: login | eve note"),
+        (open_a_login, "shut out", "anonymous: login | eve login"),
+        (open_a_login, "shut out", "anonymous: login | eve regenerate"),
+        (retire_blindly, "nothing is lost", "anonymous: login | note"),
+        (retire_blindly, "nothing is lost", "anonymous: regenerate | delete"),
+        (write_every_name, "nothing is lost", "anonymous: login | write"),
+        (always_give_the_cookie, "cookies", "anonymous: note | read"),
+        (always_give_the_cookie, "logged in", "anonymous: login | note"),
+        (delete_before_the_claim, "open", "foreign member: read | read"),
+        (delete_before_the_claim, "logged in", "foreign member: read"),
+        (end_only_what_is_named, "ended", "member: regenerate | destroy"),
+        (keep_what_comes_to_nothing, "ended", "member: regenerate | destroy"),
+    ],
+)
+def test_old_fault_is_found_when_it_is_put_back(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    put_back: cabc.Callable[[pytest.MonkeyPatch], None],
+    promise: str,
+    text: str,
+) -> None:
+    # Where one request is enough, something has to go wrong with it.
+    scenario = [Scenario.parse(text, () if "|" in text else FAULTS)]
+    assert not explored(world, scenario).wrong
+    put_back(monkeypatch)
+    tally = explored(world, scenario)
+    assert promise in {broken for broken, _ in tally.kinds}

@@ -163,9 +163,10 @@ class RedisSessionInterface(SessionInterface):
             manager = self.manager(app)
         if manager is None:
             return None
-        exchange = manager.serving(environ.get(ENVIRON_KEY))
-        if exchange is None:
-            exchange = manager.exchange(environ)
+        # Where a WebSocket is served, each message opens the session anew, in the
+        # environment of a request that lasts as long as the connection does.
+        kept = None if "HTTP_UPGRADE" in environ else environ.get(ENVIRON_KEY)
+        exchange = manager.serving(kept) or manager.exchange(environ)
         # What stands between may have made another environment of it.
         exchange.environ = environ
         if has_request_context():

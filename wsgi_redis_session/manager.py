@@ -26,6 +26,7 @@ from .options import named_by
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
+from .request.turns import Turns
 from .request.user import UserKey
 from .store.sessions import Limits
 from .store.sessions import RedisStore
@@ -79,6 +80,8 @@ class SessionManager:
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits)
         adoption = self._adoption(serializer, lifetimes)
+        is_plain = config.event_users == "plain"
+        secret = None if is_plain else self.cookie.secret_keys[0]
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
@@ -90,13 +93,8 @@ class SessionManager:
             serializer=serializer,
             session_class=self.session_class,
             store=self.store,
-            user_key=UserKey(
-                config.user_key,
-                serializer,
-                secret=None
-                if config.event_users == "plain"
-                else self.cookie.secret_keys[0],
-            ),
+            turns=Turns(),
+            user_key=UserKey(config.user_key, serializer, secret),
         )
 
     @classmethod

@@ -91,6 +91,26 @@ def test_change_of_the_user_changes_the_session_id(client: FlaskClient) -> None:
     assert who(client, before) == "None"
 
 
+@pytest.mark.parametrize("protection", ["basic", "strong"])
+@pytest.mark.parametrize("remembered", [True, False])
+def test_next_user_of_a_session_has_nothing_of_the_one_before(
+    site: FlaskSite, protection: str, remembered: bool
+) -> None:
+    app = with_login(site.app(SESSION_PROTECTION=protection))
+    client, other = app.test_client(), app.test_client()
+    client.get("/login/7?remember" if remembered else "/login/7")
+    if remembered:  # so that the session is not fresh
+        client.delete_cookie("session")
+        client.get("/members")
+    store(client, private="of 7")
+    client.get("/login/8")
+    other.get("/login/8")
+    assert look(client) == look(other)
+    assert look(client).keys() == {"_user_id", "_fresh", "_id"}
+    assert client.get("/members").text == "welcome 8"
+    assert client.get("/password").status_code == 200
+
+
 def test_login_of_the_same_user_keeps_the_session_id(client: FlaskClient) -> None:
     client.get("/login/7")
     before = sid(client)

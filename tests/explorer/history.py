@@ -18,6 +18,9 @@ PERMANENT = "(permanent)"
 #: How long a moved or ended session is remembered under its old key, in seconds.
 CLOSED_FOR, OPEN_FOR = 600.0, 60.0
 
+#: How long a session is kept that was emptied, in seconds.
+EMPTY_FOR = 60.0
+
 #: How old a cookie is when it is given again.
 TOUCHED_AFTER = 300.0
 
@@ -82,6 +85,13 @@ class Deed:
         if self.request.made_permanent is not None and holds:
             made[PERMANENT] = self.request.made_permanent
         return made
+
+    @property
+    def empties(self) -> bool:
+        """Whether it removed all that it saw, so that nothing is left to be kept."""
+        return (
+            bool(self.before) and not self.assigned and self.removed >= {*self.before}
+        )
 
     def wrote(self, value: t.Any) -> bool:
         """Whether a value says that it is from this request."""
@@ -225,7 +235,14 @@ class History:
     def is_stranded(self, deed: Deed) -> bool:
         """Whether it came with a cookie that had been forgotten, or may have been."""
         closed = any(self.since(o, deed)[1] >= CLOSED_FOR for o in self.before(deed))
-        return closed or (
+        emptied = any(
+            other.empties
+            and self.effective(other) < deed.request.last
+            and deed.request.times[-1] - other.request.times[-1] >= EMPTY_FOR
+            for other in self.deeds
+            if other is not deed
+        )
+        return (closed or emptied) or (
             self.ground.opens == "rotated"
             and any(
                 other is not deed
@@ -263,6 +280,10 @@ class History:
         stored = {
             s.command[1] for n in own if (s := self.steps[n]).command[:1] == ("SET",)
         }
+        if deed.request.destroyed and deed.assigned and len(own) > 1:
+            # What it stores after that is in a session of its own.
+            while len(own) > 1 and self.steps[own[-1]].command[:1] == ("SET",):
+                own.pop()
         while len(own) > 1 and self.steps[own[-1]].command[:1] in _NO_DEEDS:
             if self.steps[own[-1]].command[:2] in {("DEL", key) for key in stored}:
                 # It has taken back what it had begun.

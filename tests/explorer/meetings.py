@@ -14,6 +14,9 @@ _ADDERS = "read; add; write; delete; regenerate; destroy"
 #: What is left out where the same was tried on a similar ground.
 LESS = {"clear", "enter", "farewell", "force", "nest", "renew", "temporary", "write"}
 
+#: And besides, where a migration takes many commands of which each may go wrong.
+LEAST = {"form", "note, read late", "permanent", "read late", "replace"}
+
 #: What requests do on each ground, two at a time.
 PAIRS = {
     "anonymous": _VISITOR,

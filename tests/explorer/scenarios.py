@@ -17,6 +17,7 @@ from .grounds import Ground
 from .grounds import GROUNDS
 from .meetings import AFTER
 from .meetings import LATER
+from .meetings import LEAST
 from .meetings import LESS
 from .meetings import PAIRS
 from .meetings import TRIPLES
@@ -90,13 +91,15 @@ def _of(name: str) -> list[Family]:
     operations = [one for one in PAIRS[name].split("; ") if _fits(one, name)]
     few = list(itertools.combinations_with_replacement(_few(operations, name), 2))
     pairs = list(itertools.combinations_with_replacement(operations, 2))
+    faulty = few
     if GROUNDS[name].opens == "migrated":
         pairs = few  # what comes after the migration is not different any more
+        faulty = [pair for pair in few if LEAST.isdisjoint(pair)]
     orders = itertools.product(operations, repeat=2)
     texts: dict[str, cabc.Iterable[str]] = {
         "alone": operations,
         "pairs": map(" | ".join, pairs),
-        "pairs, a fault": map(" | ".join, few),
+        "pairs, a fault": map(" | ".join, faulty),
         "triples": _lines(TRIPLES.get(name, "")),
         "later": (f"{a} > +{s}s > eve {b}" for a, b in orders for s in LATER),
         "after": _lines(AFTER.get(name, "")),

@@ -20,6 +20,7 @@ from itsdangerous import Signer
 from itsdangerous import want_bytes
 
 from ..errors import Undecodable
+from .messagepack import count_tuple_keys
 from .unpickler import note
 from .unpickler import Plain
 
@@ -42,6 +43,9 @@ MAX_SIZE = 1024 * 1024
 #: A list adds one level, a dictionary in a pickle three. The default serializer can
 #: store all that is within.
 _MAX_DEPTH = 150
+
+#: Tuples can be chosen to have one hash, and then 80 kB of them take a second.
+_MAX_TUPLE_KEYS = 1000
 
 #: What bytes that are no session make the decoders raise.
 _UNREADABLE = (
@@ -114,6 +118,8 @@ class LegacyReader:
         if _JSON.match(data):
             return json.loads(data.decode(), parse_constant=_refuse_constant)
         if _MSGPACK.match(data):
+            if count_tuple_keys(data) > _MAX_TUPLE_KEYS:
+                raise Undecodable(f"more than {_MAX_TUPLE_KEYS} keys are tuples")
             return ormsgpack.unpackb(data, option=_OPTIONS)
         if not _PICKLE.match(data):
             raise Undecodable("it is neither MessagePack nor JSON nor a pickle")

@@ -270,6 +270,10 @@ class Draft:
         """Unpack one value; raises what the serializer does."""
         return self._serializer.loads(packed)
 
+    def report_undecodable(self, record: Record) -> None:
+        """Report that values of a session cannot be read."""
+        self._source.undecodable(record)
+
     def settle(self, stored: Record, changes: Changes) -> None:
         """Go on from what is stored now, which others may have had a part in."""
         if stored.packed is not changes.packed:
@@ -292,7 +296,7 @@ class Draft:
         self.state = State.GONE
 
     def _forget_all_but_assigned(self) -> None:
-        self._source.undecodable(self.base)
+        self.report_undecodable(self.base)
         values = {name: self._values[name] for name in self.assigned}
         self.state = State.NEW
         self._begin(self._source.fresh(), {}, {})

@@ -29,10 +29,15 @@ from .step import Step
 from .step import UserChange
 from .step import Wish
 from .successor import Successor
+from .turns import Turn
 from .version import Version
 
 if t.TYPE_CHECKING:
     from .exchange import Exchange
+
+#: The longest pause of those who contend for a session in several processes, in
+#: seconds.
+_LONGEST_PAUSE = 0.05
 
 
 class Commit:
@@ -65,6 +70,7 @@ class Commit:
         #: What is stored under a new session id that nobody knows yet.
         self._successor: Successor | None = None
         self._attempts = 0
+        self._turn: Turn | None = None
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -83,6 +89,9 @@ class Commit:
             if not self._may_be_lost:
                 raise
             return self._lose("Redis is away", is_outage=True)
+        finally:
+            if self._turn is not None:
+                self._turn.leave()
 
     @property
     def _may_be_lost(self) -> bool:
@@ -303,7 +312,14 @@ class Commit:
     def _meet(self, theirs: Record) -> None:
         """Others have saved, so that this request is to try again."""
         self._attempts += 1
-        if not self._deadline.pause(self._attempts):
+        # What we have just learnt is old after a pause. So every second attempt only
+        # finds out what is stored by then, and the next one is made at once.
+        if self._turn is None and self._attempts == 2:
+            self._turn = self._parts.turns.queue(self._draft.base.id)
+            self._turn.wait(self._deadline)
+        elif self._attempts % 2 == 0:
+            self._deadline.pause(_LONGEST_PAUSE)
+        if self._deadline.left <= 0:
             raise SessionUnavailable("too many requests write this session at once")
         decided = self._version.rebase(theirs)
         if decided:

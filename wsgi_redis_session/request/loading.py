@@ -21,6 +21,7 @@ from ..model.session import Session
 from ..store.sessions import MAX_LINKS
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
+from .turns import Turns
 from .user import UserKey
 
 
@@ -213,4 +214,5 @@ class Parts(t.NamedTuple):
     serializer: Serializer
     session_class: type[Session]
     store: RedisStore
+    turns: Turns
     user_key: UserKey

@@ -28,7 +28,6 @@ class UserKey:
         self,
         name: str | None,
         serializer: Serializer,
-        *,
         secret: bytes | None = None,
     ) -> None:
         self.name = name

@@ -51,7 +51,10 @@ class Version:
             ]
             if decide is None or versions[2] == versions[0]:
                 continue
-            value = decide(name, *map(self._unpack, versions))
+            values = self._unpacked(versions, theirs)
+            if values is None:
+                continue
+            value = decide(name, *values)
             decided.append(name)
             if value is MISSING:
                 packed.pop(name, None)
@@ -61,8 +64,17 @@ class Version:
         self.changes = Changes.between(theirs.packed, packed)
         return decided
 
-    def _unpack(self, packed: bytes | None) -> t.Any:
-        return MISSING if packed is None else self._draft.loads(packed)
+    def _unpacked(
+        self, versions: list[bytes | None], theirs: Record
+    ) -> list[t.Any] | None:
+        """What ``on_conflict`` is to decide between; ``None`` where one of it cannot be
+        read, so that ours counts."""
+        loads = self._draft.loads
+        try:
+            return [MISSING if one is None else loads(one) for one in versions]
+        except Exception:  # whatever a serializer makes of bytes that are damaged
+            self._draft.report_undecodable(theirs)
+            return None
 
     def whole(self) -> Record:
         """Everything: what others have stored, and our changes to it."""

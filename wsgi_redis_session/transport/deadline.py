@@ -5,9 +5,6 @@ from __future__ import annotations
 import random
 import time
 
-#: The longest pause between two attempts, in seconds.
-_LONGEST_PAUSE = 0.05
-
 
 class Deadline:
     """When a load or a commit has taken long enough, counted from when this is made."""
@@ -33,9 +30,8 @@ class Deadline:
         """How many seconds have gone by since this was made."""
         return self._seconds - self.left
 
-    def pause(self, attempt: int) -> bool:
-        """Let others go first, longer each time, and by chance, so that those who met
-        once do not meet again; whether there is time for another attempt."""
-        longest = min(_LONGEST_PAUSE, 0.0005 * 2**attempt, max(0.0, self.left))
+    def pause(self, longest: float) -> None:
+        """Let others go first for up to so many seconds, by chance, so that those who
+        met once do not meet again."""
+        longest = min(longest, max(0.0, self.left))
         time.sleep(random.uniform(0, longest))  # noqa: S311  # nothing secret
-        return self.left > 0

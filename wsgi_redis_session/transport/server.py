@@ -184,7 +184,8 @@ class Server:
                 reply = link.ask(question.command, seconds=most)
             is_error = type(reply) is not bytes and isinstance(reply, RedisError)
             if is_ours is not None and not is_error and not is_ours(reply):
-                link.in_doubt = True
+                # On a fresh one no reply can be left over.
+                link.in_doubt = not anew
                 raise Misdirected
             return reply
         finally:

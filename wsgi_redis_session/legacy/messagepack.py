@@ -1,0 +1,53 @@
+"""What can be known of MessagePack before anything is made of it."""
+
+from __future__ import annotations
+
+#: How many bytes say how long the value is that follows.
+_LENGTHS = dict(
+    zip(b"\xc4\xc5\xc6\xc7\xc8\xc9\xd9\xda\xdb", (1, 2, 4) * 3, strict=True)
+)
+
+#: Extensions, floats, integers and extensions again, in the order of their tags.
+_FIXED = (1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17)
+
+#: How many bytes the value itself has, or has beside that; none where it is in the tag.
+_SIZES = (
+    dict(zip(range(0xC7, 0xD9), _FIXED, strict=True))
+    | {0xA0 + size: size for size in range(32)}
+    | dict.fromkeys((*range(0x80), *range(0xE0, 0x100), 0xC0, 0xC2, 0xC3), 0)
+    | dict.fromkeys((0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB), 0)
+)
+
+#: How many bytes say how many values follow.
+_ARRAYS, _MAPS = {0xDC: 2, 0xDD: 4}, {0xDE: 2, 0xDF: 4}
+
+
+def count_tuple_keys(data: bytes) -> int:
+    """How many keys of dictionaries are tuples.
+
+    Raises :exc:`LookupError` for what is no MessagePack.
+    """
+    found = at = 0
+    # What is still to come at each level, and whether every second of it is a key.
+    levels = [(1, False)]
+    while levels:
+        left, is_map = levels.pop()
+        if not left:
+            continue
+        levels.append((left - 1, is_map))
+        tag = data[at]
+        at += 1
+        if tag in _SIZES:
+            head = _LENGTHS.get(tag, 0)
+            at += head + int.from_bytes(data[at : at + head]) + _SIZES[tag]
+            continue
+        heads = _MAPS if tag in _MAPS or tag < 0x90 else _ARRAYS
+        head = heads.get(tag, 0)
+        count = int.from_bytes(data[at : at + head]) if head else tag & 0xF
+        at += head
+        if heads is _MAPS:
+            levels.append((2 * count, True))
+        else:
+            found += is_map and left % 2 == 0
+            levels.append((count, False))
+    return found
