@@ -131,14 +131,11 @@ class FlaskManager(SessionManager):
 
 
 class _Successor(FlaskManager):
-    """The same in an application that Flask-Session has served before."""
+    """The same in an application that Flask-Session has served before, and whose
+    sessions nobody migrates."""
 
-    def _adoption(
-        self, serializer: Serializer, lifetimes: Lifetimes
-    ) -> Adoption | None:
-        inheritance = Inheritance(self.store, self.config.migrate_prefix)
-        adoption = super()._adoption(serializer, lifetimes)
-        return adoption or Forgotten(inheritance)
+    def _adoption(self, serializer: Serializer, lifetimes: Lifetimes) -> Adoption:
+        return Forgotten(Inheritance(self.store, self.config.migrate_prefix))
 
 
 class Made(t.NamedTuple):
@@ -227,29 +224,20 @@ def _configure(
         if is_successor:
             raise ConfigurationError(_UNSIGNED)
         return None
-    options = {name: config[key] for name, key in _OPTIONS.items() if key in config}
-    options.setdefault("user_key", _USER_KEY)
-    # Flask-Session makes every session permanent unless told otherwise.
-    options.setdefault("permanent", is_successor)
-    options["permanent"] = bool(options["permanent"])
-    permanent_lifetime = app.permanent_session_lifetime
-    options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
-    if "SESSION_KEY_PREFIX" in config:
-        options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
-    keys = dict(FLASK_KEYS)
+    options, keys = _options(app, is_permanent=is_successor), dict(FLASK_KEYS)
     if prefix is not None:
         options["key_prefix"], keys["key_prefix"] = prefix, "prefix"
     if redis is None:
         redis = config.get("SESSION_REDIS")
     else:
         keys["redis"] = "redis"
-    manager_class = _Successor if is_successor else FlaskManager
+    is_forgotten = is_successor and options.get("migrate_from") is None
+    manager_class = _Successor if is_forgotten else FlaskManager
     with named_by(keys):
         manager = manager_class(
             same.store.transport if same else redis,
             secret_key=secret_key,
             secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
-            permanent_lifetime=permanent_lifetime,
             **cookie,
             **options,
         )
@@ -267,6 +255,24 @@ def _send(
     receiver: cabc.Callable[..., object], app: Flask, event: SessionEvent
 ) -> None:
     receiver(app, event=event)
+
+
+def _options(app: Flask, *, is_permanent: bool) -> dict[str, t.Any]:
+    """The options that are not about the cookie. Sessions are permanent by default
+    where they were with Flask-Session."""
+    config = app.config
+    permanent_lifetime = app.permanent_session_lifetime
+    options = {
+        "permanent": is_permanent,
+        "permanent_lifetime": permanent_lifetime,
+        "lifetime": max(timedelta(days=90), permanent_lifetime),
+        "user_key": _USER_KEY,
+        **{name: config[key] for name, key in _OPTIONS.items() if key in config},
+    }
+    options["permanent"] = bool(options["permanent"])
+    if "SESSION_KEY_PREFIX" in config:
+        options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
+    return options
 
 
 def _check(config: cabc.Mapping[str, t.Any]) -> None:
