@@ -88,8 +88,9 @@ def test_tools_check_against_the_oldest_python() -> None:
     assert f'target-version = "py{oldest.replace(".", "")}"' in ruff
 
 
-def test_readme_names_the_versions_that_can_be_installed() -> None:
-    section = README.split("\nSupported versions\n", 1)[1]
+def test_documentation_names_the_versions_that_can_be_installed() -> None:
+    page = PROJECT.joinpath("docs", "deployment.rst").read_text()
+    section = page.split("\nSupported versions\n", 1)[1]
     assert "Python {}.{} to {}.{}".format(*PYTHONS[0], *PYTHONS[-1]) in section
     for requirement in REQUIRED + EXTRAS["flask"] + EXTRAS["fast"]:
         assert f"``{requirement}``" in section
@@ -101,6 +102,15 @@ def in_its_package(path: pathlib.Path) -> str:
     while not package.joinpath("__init__.py").exists():
         package = package.parent
     return path.relative_to(package).as_posix()
+
+
+def test_badges_say_what_is_so() -> None:
+    metadata = SETUP["metadata"]
+    pythons = "{}.{}_to_{}.{}".format(*PYTHONS[0], *PYTHONS[-1])
+    assert f"/badge/python-{pythons}-blue" in README
+    assert f"/badge/license-{metadata['license'].replace('-', '--')}-blue" in README
+    assert SETUP["mypy"]["strict"] == "True"
+    assert "/badge/typed-mypy_strict-blue" in README
 
 
 def test_workflow_tests_every_supported_version() -> None:

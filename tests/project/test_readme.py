@@ -25,6 +25,8 @@ from pyramid.config import Configurator
 from readme import block
 from readme import blocks
 from readme import PAGES
+from readme import PROJECT
+from readme import README
 from readme import run
 from werkzeug.test import Client
 
@@ -74,6 +76,14 @@ client = Client(application)
 print(client.get("/").text + client.get("/").text, end="")
 """,
 }
+
+
+def test_readme_is_one_page_whose_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) <= 300
+    links = re.findall(r"<(docs/[\w.-]+)>|image:: (docs/\S+)", README)
+    paths = [PROJECT / (page or picture) for page, picture in links]
+    assert len(paths) > 5
+    assert [path for path in paths if not path.exists()] == []
 
 
 def test_every_block_has_a_name_by_which_it_is_tested() -> None:
