@@ -25,7 +25,7 @@ import nox
 PROJECT = pathlib.Path(__file__).parent
 PACKAGE = "wsgi_redis_session"
 
-#: On two processors this takes two thirds of the time.
+#: Tests wait more than they reckon.
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 
 nox.options.sessions = ["lint", "types", "tests"]
@@ -110,7 +110,7 @@ def wheel(session: nox.Session) -> None:
         unpacked = dist / packed.name.removesuffix(".tar.gz")
         check_sdist(session, unpacked)
         check_wheel(session, built)
-        session.install(f"{built}[demo]")
+        session.install(f"{built}[demo,tutorial]")
         session.install(f"{built}[fast,flask,test]", "mod_wsgi")
         session.run("pip", "check")
         shutil.rmtree(unpacked / PACKAGE)
@@ -159,7 +159,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The type checkers, for the package and for programs that use it."""
-    session.install(".[flask,lint]")
+    session.install(".[encryption,flask,lint]")
     session.run("mypy")
     with tempfile.TemporaryDirectory() as elsewhere:
         # Where only what is installed can be found.
@@ -172,7 +172,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation, in which every reference leads somewhere."""
-    session.install(".[docs,flask]")
+    session.install(".[docs,encryption,flask]")
     target = session.posargs or [str(pathlib.Path(session.create_tmp()) / "html")]
     session.run("sphinx-build", "-nW", "-q", "docs", *target)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import os
 import typing as t
 
 import pytest
@@ -14,6 +15,7 @@ from topologies import TOPOLOGIES
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
+from wsgi_redis_session import SessionConfig
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
@@ -22,6 +24,26 @@ from wsgi_redis_session.local_server import LocalServer
 pytest.register_assert_rewrite("every_server")
 
 SECRET_KEY = "not a secret, this is a test"
+
+#: The run's own server, where managers seal what they store.
+SEALED = "sealed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--sealed",
+        action="store_true",
+        help="encrypt=True is the default of all managers in this process",
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.getoption("sealed"):
+        plain = [item for item in items if item.get_closest_marker("plain")]
+        config.hook.pytest_deselected(items=plain)
+        items[:] = [item for item in items if item not in plain]
 
 
 class Clock:
@@ -46,11 +68,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "every_topology: runs on one server, on a cluster and on Sentinel"
     )
+    if config.getoption("sealed"):
+        SessionConfig.__init__.__kwdefaults__["encrypt"] = True
+        os.environ["SESSION_ENCRYPT"] = "true"  # for servers that tests start
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The tests of the store and of the requests run on every topology, unless they do
-    something to one server; and so do others that say so."""
+    something to one server, and with sealed sessions; and so do others that say so."""
     path = metafunc.definition.path
     is_meant = (
         path.parent.name in ("store", "request")
@@ -59,7 +84,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     )
     names = {*metafunc.fixturenames}
     if is_meant and "place" in names and not names & {"server", "own_server"}:
-        metafunc.parametrize("place", TOPOLOGIES, indirect=True)
+        is_told = path.stem == "test_sealed" or metafunc.config.getoption("sealed")
+        is_plain = metafunc.definition.get_closest_marker("plain")
+        modes = [] if is_told or is_plain else [SEALED]
+        metafunc.parametrize("place", [*TOPOLOGIES, *modes], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +140,8 @@ def own_server() -> cabc.Iterator[LocalServer]:
 def place(request: pytest.FixtureRequest) -> Place:
     """Where sessions are kept, empty: on the run's own server, a cluster, or a primary
     that Sentinel watches, each started once for the whole run."""
-    found = request.getfixturevalue(getattr(request, "param", "server"))
+    name = getattr(request, "param", "server")
+    found = request.getfixturevalue("server" if name == SEALED else name)
     return OwnServer(found) if isinstance(found, LocalServer) else found
 
 
@@ -137,10 +166,12 @@ def events() -> list[SessionEvent]:
 
 @pytest.fixture
 def make_manager(
-    place: Place, events: list[SessionEvent]
+    place: Place, events: list[SessionEvent], request: pytest.FixtureRequest
 ) -> cabc.Iterator[cabc.Callable[..., SessionManager]]:
     """Make managers, which keep sessions in the place unless told otherwise."""
     made: list[SessionManager] = []
+    spec = getattr(request.node, "callspec", None)
+    is_sealed = spec is not None and spec.params.get("place") == SEALED
 
     def note(event: SessionEvent) -> None:
         if event.name not in ("loaded", "saved"):
@@ -149,6 +180,8 @@ def make_manager(
     def make(redis: t.Any = place.url, **options: t.Any) -> SessionManager:
         options.setdefault("secret_key", SECRET_KEY)
         options.setdefault("on_event", note)
+        if is_sealed:
+            options.setdefault("encrypt", True)
         if isinstance(place, Nodes):
             # They share the machine; nobody waits for what they do not answer.
             options = {"operation_timeout": 30, "read_timeout": 30} | options

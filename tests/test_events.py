@@ -236,7 +236,7 @@ def test_event_says_when_who_from_where_with_what_and_how_long(
     for event in events:
         assert event.time == clock.time
         assert event.address == "192.0.2.7"
-        assert event.agent == r"Browser/1\x1b[31m"
+        assert event.agent == "Browser/1[31m"
         assert event.duration is not None
         assert 0 < event.duration < 5
         assert event.session_id == observed.load(header).id

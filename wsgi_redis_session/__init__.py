@@ -5,6 +5,7 @@ from .config import SessionConfig
 from .errors import ConfigurationError
 from .errors import HeadersAlreadySent
 from .errors import NotSerializable
+from .errors import PartlyRevoked
 from .errors import SessionClosed
 from .errors import SessionError
 from .errors import SessionTooLarge
@@ -13,18 +14,23 @@ from .events import SessionEvent
 from .manager import SessionManager
 from .middleware import get_session
 from .middleware import SessionMiddleware
+from .model.compression import CompressedSerializer
+from .model.info import SessionInfo
 from .model.session import Session
 
 __all__ = [
     "MISSING",
+    "CompressedSerializer",
     "ConfigurationError",
     "HeadersAlreadySent",
     "NotSerializable",
+    "PartlyRevoked",
     "Session",
     "SessionClosed",
     "SessionConfig",
     "SessionError",
     "SessionEvent",
+    "SessionInfo",
     "SessionManager",
     "SessionMiddleware",
     "SessionTooLarge",

@@ -9,7 +9,7 @@ import typing as t
 from datetime import timedelta
 
 from .options import BOOLEAN
-from .options import BOOLEAN_OR_AUTO
+from .options import boolean_or
 from .options import CALLABLE
 from .options import CALLABLES
 from .options import choice
@@ -79,7 +79,7 @@ class SessionConfig:
     )
     cookie_secure: bool | t.Literal["auto"] = option(
         "auto",
-        BOOLEAN_OR_AUTO,
+        boolean_or("auto"),
         '``True``, ``False``, or ``"auto"``: Secure where the request came over https.',
     )
     cookie_httponly: bool = option(True, BOOLEAN, "Hides the cookie from JavaScript.")
@@ -136,13 +136,34 @@ class SessionConfig:
         None,
         TEXT.or_none(),
         "The name that says who is logged in; when its value changes, so does the "
-        "session id.",
+        "session id. ``of_user`` and ``revoke_user`` need it.",
+    )
+    max_sessions_per_user: int | None = option(
+        None,
+        whole_number(1).or_none(),
+        "On how many devices a user is logged in at most: a login ends the oldest; "
+        "``None`` is no limit.",
+    )
+    keep_address: t.Literal["full", "network"] | None = option(
+        "full",
+        choice("full", "network", None),
+        'What is kept of a user\'s address: ``"network"`` is its first 24 bits, or 48 '
+        "with IPv6, ``None`` nothing.",
+    )
+    keep_user_agent: bool = option(
+        True, BOOLEAN, "Whether a user's browser is kept, as it calls itself."
     )
     serializer: Serializer | None = option(
         None,
         SERIALIZER.or_none(),
         "An object with ``dumps(value)`` and ``loads(bytes)``; ``None`` is the "
         "lossless MessagePack one.",
+    )
+    encrypt: bool | t.Literal["migrate"] = option(
+        False,
+        boolean_or("migrate"),
+        "Whether what is stored is sealed, so that Redis and the secrets together open "
+        'no session; ``"migrate"`` reads plain sessions, too, and seals them.',
     )
     max_bytes: int | None = option(
         1024 * 1024,

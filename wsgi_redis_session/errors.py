@@ -57,6 +57,25 @@ class SessionUnavailable(SessionError, ServiceUnavailable):
         return self.detail or super().__str__()
 
 
+class PartlyRevoked(SessionUnavailable):
+    """Redis failed while the sessions of a user were revoked.
+
+    What has ended stays so; some of the others may have ended as well. The same call
+    once more finishes it.
+    """
+
+    def __init__(self, detail: str, ended: list[str], left: list[str]) -> None:
+        of_others = f", {len(left)} may not have" if left else ""
+        super().__init__(
+            f"{detail}; {len(ended)} of the user's sessions have ended{of_others}, and "
+            "there may be more: revoke them again"
+        )
+        #: The ids of the sessions that have ended.
+        self.ended = tuple(ended)
+        #: Those of the sessions that were found, and may not have ended.
+        self.left = tuple(left)
+
+
 class NotSerializable(SessionError, TypeError):
     """A value that cannot be stored; nothing of the session was stored with it."""
 

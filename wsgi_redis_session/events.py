@@ -14,9 +14,6 @@ import typing as t
 from .outage_log import logger as logger  # the one that all events go to
 from .outage_log import OutageLog
 
-if t.TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
 EventName = t.Literal[
     "created",
     "loaded",
@@ -135,14 +132,6 @@ class Circumstances(t.NamedTuple):
     address: str | None = None
     agent: str | None = None
     duration: float | None = None
-
-    @classmethod
-    def of(
-        cls, environ: WSGIEnvironment, user: str | None, duration: float | None
-    ) -> t.Self:
-        """Those of a request, after an operation that took so many seconds."""
-        address, agent = environ.get("REMOTE_ADDR"), environ.get("HTTP_USER_AGENT")
-        return cls(user, address, agent, duration)
 
 
 UNKNOWN = Circumstances()

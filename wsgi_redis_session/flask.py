@@ -45,7 +45,7 @@ from .middleware import SessionMiddleware
 from .model.session import source_of
 from .request.body import SavedBody
 from .request.exchange import Exchange
-from .request.exchange import Outage
+from .request.loading import Outage
 from .transport.transport import Client
 
 if t.TYPE_CHECKING:

@@ -128,6 +128,7 @@ class FlaskManager(SessionManager):
     """A manager of such sessions."""
 
     session_class = FlaskSession
+    confirmed_by = "_fresh"  # as Flask-Login has it
 
 
 class _Successor(FlaskManager):

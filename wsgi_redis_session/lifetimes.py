@@ -28,6 +28,10 @@ RENEWED_TTL = 600_000
 #: Clocks and the way to Redis make a difference of this much.
 _SLACK = 5_000
 
+#: How often a session is followed to its successor: more often than one is renewed
+#: while a tombstone lives.
+MAX_LINKS = 64
+
 #: Longer than anything, and yet a number that Redis can reckon with.
 _FOREVER = 1 << 50
 
@@ -97,6 +101,11 @@ class Lifetimes:
         if left <= 0:
             return None
         return Expiry(min(self._transient, left), min(self._permanent, left))
+
+    @property
+    def longest_ttl(self) -> int:
+        """No session lives longer without being used."""
+        return max(self._transient, self._permanent)
 
     def touch(self) -> Touch:
         """How far a session is prolonged that is used now."""

@@ -7,41 +7,44 @@ import collections.abc as cabc
 import os
 import typing as t
 
+from .administration import Administration
 from .config import SessionConfig
 from .environment import from_strings
 from .environment import VARIABLES
 from .environment import warn_of_near_misses
-from .events import Circumstances
+from .errors import ConfigurationError
 from .events import EventLog
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
 from .model.outcome import Outcome
-from .model.record import is_digest
+from .model.packing import Packing
 from .model.serializer import MessagePackSerializer
 from .model.serializer import Serializer
 from .model.session import Session
 from .model.session import source_of
 from .model.source import Stage
 from .options import named_by
+from .request.directory import Directory
 from .request.exchange import Exchange
 from .request.loading import Loader
 from .request.loading import Parts
 from .request.turns import Turns
 from .request.user import UserKey
-from .store.sessions import Limits
+from .store.results import Limits
 from .store.sessions import RedisStore
+from .store.users import UserIndex
 from .transport.connect import connect
-from .transport.deadline import Deadline
 from .transport.transport import Client
 from .transport.transport import Transport
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from .model.seal import Seal
     from .request.loading import Adoption
 
 
-class SessionManager:
+class SessionManager(Administration):
     """The sessions of one site: where they are kept, and by which rules.
 
     ``redis`` is a URL (``redis://``, ``rediss://``, ``unix://``, ``valkey://``) or a
@@ -58,6 +61,10 @@ class SessionManager:
 
     #: What :meth:`open` returns.
     session_class: type[Session] = Session
+
+    #: The name in a session that a framework sets to ``True`` when its user has shown
+    #: once more who it is.
+    confirmed_by: str | None = None
 
     def __init__(
         self,
@@ -78,23 +85,26 @@ class SessionManager:
         #: Makes bytes of values, and values of bytes.
         self.serializer = serializer
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
-        self.store = RedisStore(transport, config.key_prefix, limits)
+        self.store = RedisStore(transport, config.key_prefix, limits, self._seal())
         adoption = self._adoption(serializer, lifetimes)
-        is_plain = config.event_users == "plain"
-        secret = None if is_plain else self.cookie.secret_keys[0]
+        user_key = self._user_key(serializer)
+        directory = self._directory(user_key, lifetimes, events)
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
             cookie=self.cookie,
+            directory=directory,
             events=events,
             lifetimes=lifetimes,
-            loader=Loader(self.store, lifetimes, adoption, permanent=config.permanent),
+            loader=Loader(
+                self.store, self.cookie, lifetimes, adoption, directory, config
+            ),
             operation_timeout=config.seconds("operation_timeout"),
-            serializer=serializer,
+            packing=Packing(serializer),
             session_class=self.session_class,
             store=self.store,
             turns=Turns(),
-            user_key=UserKey(config.user_key, serializer, secret),
+            user_key=user_key,
         )
 
     @classmethod
@@ -117,6 +127,26 @@ class SessionManager:
         with named_by(keys):
             return cls(**from_strings(texts), **options)
 
+    def _user_key(self, serializer: Serializer) -> UserKey:
+        is_plain = self.config.event_users == "plain"
+        secret = None if is_plain else self.cookie.secret_keys[0]
+        return UserKey(self.config.user_key, serializer, self.confirmed_by, secret)
+
+    def _seal(self) -> Seal | None:
+        encrypt = self.config.encrypt
+        if not encrypt:
+            return None
+        try:
+            from .model.seal import Seal  # needs what few have installed
+        except ImportError as error:
+            raise ConfigurationError(
+                f"encrypt={encrypt!r} cannot work: it needs the package cryptography: "
+                "pip install 'wsgi-redis-session[encryption]'.",
+                "encrypt",
+            ) from error
+        secret_keys = self.cookie.secret_keys
+        return Seal(secret_keys, accepts_plain=encrypt == "migrate")
+
     def _adoption(
         self, serializer: Serializer, lifetimes: Lifetimes
     ) -> Adoption | None:
@@ -133,6 +163,15 @@ class SessionManager:
         )
         prefix = config.migrate_prefix
         return Adoption(reader, serializer, self.store, lifetimes, prefix)
+
+    def _directory(
+        self, user_key: UserKey, lifetimes: Lifetimes, events: EventLog
+    ) -> Directory | None:
+        config, store = self.config, self.store
+        if config.user_key is None:
+            return None
+        index = UserIndex(store.transport, config.key_prefix)
+        return Directory(index, store, user_key, lifetimes, events, config)
 
     def exchange(self, environ: WSGIEnvironment) -> Exchange:
         """What a door holds of the request with this WSGI environment.
@@ -180,8 +219,8 @@ class SessionManager:
             raise TypeError("commit() takes a session that open() or load() has made")
         if secure:
             exchange.environ["wsgi.url_scheme"] = "https"
-        if headers_sent and exchange.stage is Stage.OPEN:
-            exchange.stage = Stage.STREAMING
+        if headers_sent:
+            exchange.close_headers()
         return exchange.commit()
 
     def close(self, session: Session) -> None:
@@ -201,35 +240,3 @@ class SessionManager:
             return None
         is_ours = source.parts.config.cookie_name == self.config.cookie_name
         return source if is_ours else None
-
-    def revoke(self, session_id: str) -> bool:
-        """End a session by its :attr:`~wsgi_redis_session.Session.id`; whether there
-        was one, or one that took its place.
-
-        Requests that are still running in it lose their changes. Raises
-        :exc:`~wsgi_redis_session.SessionUnavailable` when it may not have ended, and
-        :exc:`ValueError` for what is no such id, a session's ``sid`` for example.
-        """
-        if not is_digest(session_id):
-            raise ValueError("revoke() takes the id of a session, as session.id is")
-        deadline = self._deadline()
-        ended = self.store.end(deadline, session_id)
-        if ended:
-            about = Circumstances(duration=deadline.spent)
-            self.events.emit("revoked", session_id, about=about)
-        return ended
-
-    def ping(self) -> bool:
-        """Ask Redis for a sign of life, for a readiness probe, say.
-
-        Raises :exc:`~wsgi_redis_session.SessionUnavailable` where there is none within
-        ``operation_timeout``.
-        """
-        return self.store.ping(self._deadline())
-
-    def _deadline(self) -> Deadline:
-        return Deadline(self.parts.operation_timeout)
-
-    def disconnect(self) -> None:
-        """Close the connections to Redis; the next command opens new ones."""
-        self.store.transport.drop()

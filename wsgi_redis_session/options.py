@@ -158,11 +158,14 @@ def _boolean(text: str) -> bool | str:
 
 BOOLEAN = Kind("True or False", lambda value: isinstance(value, bool), _boolean)
 
-BOOLEAN_OR_AUTO = Kind(
-    'True, False or "auto"',
-    lambda value: value == "auto" or isinstance(value, bool),
-    _boolean,
-)
+
+def boolean_or(word: str) -> Kind:
+    """True, False or this word."""
+    return Kind(
+        f"True, False or {quoted(word)}",
+        lambda value: value == word or isinstance(value, bool),
+        _boolean,
+    )
 
 
 def choice(*words: str | None) -> Kind:

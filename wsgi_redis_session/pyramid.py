@@ -187,17 +187,20 @@ class SessionFactory:
                     f"{name}={value}" for name, value in request.cookies.items()
                 )
             exchange = self.sessions.exchange(environ)
-            if isinstance(request, Request) and get_current_request() is not request:
-                # The body streams, and Pyramid calls nobody back any more.
-                exchange.close()
-                return PyramidSession(exchange.session)
         if not self.set_on_exception:
             request.add_response_callback(_Dropping(exchange))
-        if is_ours:
+        if is_ours and isinstance(request, Request) and not _is_current(request):
+            # The body streams, and Pyramid calls nobody back any more.
+            exchange.close()
+        elif is_ours:
             saving = _Saving(exchange)
             request.add_response_callback(saving)
             request.add_finished_callback(saving.finish)
         return PyramidSession(exchange.session)
+
+
+def _is_current(request: Request) -> bool:
+    return bool(get_current_request() is request)
 
 
 class _Dropping:

@@ -8,6 +8,7 @@ from flask import render_template
 from wsgi_redis_session.flask import Session
 
 from . import auth
+from . import devices
 from . import pages
 from .models import create_tables
 from .models import db
@@ -16,8 +17,10 @@ sess = Session()
 
 
 def create_app():
+    here = os.path.dirname(os.path.abspath(__file__))
     app = Flask(
-        __name__, instance_path=os.path.join(os.path.dirname(__file__), "instance")
+        __name__,
+        instance_path=os.environ.get("INSTANCE_PATH", os.path.join(here, "instance")),
     )
     app.config.from_mapping(
         SECRET_KEY=os.environ["SECRET_KEY"],
@@ -35,6 +38,7 @@ def create_app():
     db.init_app(app)
     auth.init_app(app)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(devices.bp)
 
     with app.app_context():
         create_tables()

@@ -16,6 +16,7 @@ from flask_login import logout_user
 from sqlalchemy.exc import IntegrityError
 
 from .forms import LoginForm
+from .forms import LogoutForm
 from .forms import SignupForm
 from .models import db
 from .models import User
@@ -25,11 +26,19 @@ login_manager = LoginManager()
 
 
 def init_app(app):
-    login_manager.init_app(app)
+    # What login_manager.init_app(app) does, but for a function that looks into the
+    # session after every response, even that of a style sheet, for a "remember me"
+    # that is not offered here.
+    app.login_manager = login_manager
+    app.context_processor(lambda: {"current_user": current_user})
     app.register_blueprint(bp)
-    # Flask-Login looks into the session after every response, even that of a style
-    # sheet, for a "remember me" that is not offered here.
-    app.after_request_funcs[None].remove(login_manager._update_remember_cookie)
+
+
+@bp.app_context_processor
+def form_in_every_header():
+    # Called by the template, and only for those who are logged in: the form's token
+    # is kept in the session.
+    return {"logout_form": LogoutForm}
 
 
 @login_manager.user_loader
@@ -62,7 +71,7 @@ def signup():
             db.session.rollback()
             flash("A user with that email address already exists.")
         else:
-            login_user(user)
+            log_in(user)
             return redirect(url_for("pages.dashboard"))
     return render_template("signup.html", form=form)
 
@@ -76,17 +85,27 @@ def login():
         query = db.select(User).filter_by(email=form.email.data.lower())
         user = db.session.scalar(query)
         if user is not None and user.check_password(form.password.data):
-            login_user(user)
+            log_in(user)
             return redirect(next_page())
         flash("The email address or the password is wrong.")
     return render_template("login.html", form=form)
 
 
-@bp.get("/logout")
+@bp.post("/logout")
 def logout():
+    # Without the token, it may be a form on another site that has sent this.
+    if not LogoutForm().validate_on_submit():
+        flash("That form was too old. Please try again.")
+        return redirect(url_for("pages.dashboard"))
     session.clear()
     logout_user()
     return redirect(url_for("auth.login"))
+
+
+def log_in(user):
+    # Only to show it: the session gets a new id when this request is over.
+    session["id_before_login"] = session.id
+    login_user(user)
 
 
 def next_page():

@@ -59,3 +59,7 @@ class LoginForm(FlaskForm):
         render_kw={"autocomplete": "current-password"},
     )
     submit = SubmitField("Log in")
+
+
+class LogoutForm(FlaskForm):
+    logout = SubmitField("Log out")

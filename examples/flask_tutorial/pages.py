@@ -1,5 +1,6 @@
 """What a user sees."""
 
+import os
 from datetime import datetime
 from datetime import UTC
 
@@ -10,6 +11,11 @@ from flask_login import current_user
 from flask_login import login_required
 
 bp = Blueprint("pages", __name__)
+
+
+@bp.app_context_processor
+def who_answers():
+    return {"worker": os.getpid()}
 
 
 @bp.after_request
@@ -24,10 +30,15 @@ def keep_private(response):
 def dashboard():
     now = datetime.now(UTC)
     session["redis_test"] = f"{current_user.name} was here at {now:%H:%M:%S} UTC."
+    session["written_by"] = os.getpid()
     return render_template("dashboard.html")
 
 
 @bp.get("/session")
 @login_required
 def session_view():
-    return render_template("session.html", value=session.get("redis_test"))
+    return render_template(
+        "session.html",
+        value=session.get("redis_test"),
+        written_by=session.get("written_by"),
+    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from contention import CONCURRENT
 from contention import report
-from contention import WORKERS
 
 from wsgi_redis_session.local_server import LocalServer
 
 
-@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize("worker", CONCURRENT)
 def test_all_who_add_to_a_sum_at_once_are_counted_once_each(
     server: LocalServer, worker: str
 ) -> None:

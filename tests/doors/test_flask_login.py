@@ -177,6 +177,26 @@ def test_confirmed_login_is_fresh_again(client: FlaskClient) -> None:
     assert run(client, lambda: str(flask_login.login_fresh())).text == "True"
 
 
+def test_confirmed_login_renews_the_session_and_says_when(site: FlaskSite) -> None:
+    client = with_login(site.app()).test_client()
+    client.get("/login/7?remember")
+    client.delete_cookie("session")
+    assert who(client) == "7"
+    before = client.get_cookie("session").value
+    site.clock.move(10)
+    client.get("/confirm")
+    confirmed = client.get_cookie("session").value
+    assert who(client, before) == "None"
+    assert who(client) == "7"
+    assert run(client, authenticated_at).text == str(site.clock.time)
+    client.get("/confirm")
+    assert client.get_cookie("session").value == confirmed
+
+
+def authenticated_at() -> str:
+    return str(flask.session.authenticated_at)
+
+
 def test_logout_forgets_a_remembered_user(client: FlaskClient) -> None:
     client.get("/login/7?remember")
     assert client.get_cookie("remember_token") is not None

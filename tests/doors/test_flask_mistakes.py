@@ -161,7 +161,7 @@ def test_application_that_was_not_flask_session_s_asks_nobody(
 ) -> None:
     client = site.app().test_client()
     client.set_cookie("session", SID)
-    view = lambda: str(dict(flask.session))  # noqa: E731
+    view = lambda: str(dict(flask.session))  # noqa: E731  # a view of one line
     assert commands(db, lambda: run(client, view)) == {}
 
 
@@ -250,8 +250,8 @@ def test_cookie_hooks_may_be_replaced_in_the_object_at_any_time(
     app = site.app()
     client = app.test_client()
     assert "domain" not in attributes(cookie(store(client, a=1)))
-    app.session_interface.get_cookie_domain = lambda app: "localhost"  # type: ignore[method-assign]
-    app.session_interface.get_cookie_path = lambda app: "/run"  # type: ignore[method-assign]
+    app.session_interface.get_cookie_domain = lambda app: "localhost"  # type: ignore[method-assign]  # as a site may
+    app.session_interface.get_cookie_path = lambda app: "/run"  # type: ignore[method-assign]  # as a site may
     found = attributes(cookie(store(app.test_client(), a=1)))
     assert (found["domain"], found["path"]) == ("localhost", "/run")
 

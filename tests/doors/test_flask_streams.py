@@ -115,7 +115,7 @@ def test_new_session_id_while_streaming_is_an_error_and_an_event(
     def view() -> flask.Response:
         if looks_before:
             flask.session.get("a")
-        return stream(lambda: "x", lambda: flask.session.regenerate())  # type: ignore[attr-defined]
+        return stream(lambda: "x", lambda: flask.session.regenerate())  # type: ignore[attr-defined]  # ours
 
     with pytest.raises(HeadersAlreadySent):
         run(client, view).get_data()

@@ -37,7 +37,7 @@ def test_swapped_arguments_are_an_error_that_shows_the_order(
     manager: SessionManager,
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        SessionMiddleware(manager, application)  # type: ignore[arg-type]
+        SessionMiddleware(manager, application)  # type: ignore[arg-type]  # the mistake
     said = str(caught.value)
     assert said.startswith("SessionMiddleware(app, sessions) takes ")
     assert "not a SessionManager and a function" in said
@@ -159,7 +159,8 @@ def test_unavailable_session_says_which_server_refuses_and_why(
     assert said.startswith(f"Redis at {guarded.socket}")
     assert reason.lower() in said.lower()
     assert "hush" not in said
-    assert "eve" not in said
+    # A newer server names the user in its reason.
+    assert "eve" not in said.partition(": ")[0]
 
 
 class Instrumented(redis.Redis):

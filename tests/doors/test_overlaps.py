@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from deployed_site import WORKERS
 from overlaps import OVERLAPS
 from overlaps import report
-from overlaps import WORKERS
 
 from wsgi_redis_session.local_server import LocalServer
 

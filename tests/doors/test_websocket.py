@@ -30,7 +30,7 @@ class Sockets:
         self.script: cabc.Callable[[t.Any], object] = lambda raised: None
         #: The environment of a connection that polls.
         self.kept: dict[str, t.Any] = {}
-        app.wsgi_app = self  # type: ignore[method-assign]
+        app.wsgi_app = self  # type: ignore[method-assign]  # as Flask says
 
     def __call__(self, environ: dict[str, t.Any], start_response: t.Any) -> t.Any:
         if environ["PATH_INFO"] != "/socket":
@@ -46,7 +46,7 @@ class Sockets:
         """What an event comes to."""
         with self.app.request_context(self.kept):
             result = event()
-            session: t.Any = flask.session._get_current_object()  # type: ignore[attr-defined]
+            session: t.Any = flask.session._get_current_object()  # type: ignore[attr-defined]  # ours
             if session.modified:
                 response = self.app.response_class()
                 self.app.session_interface.save_session(self.app, session, response)
@@ -89,7 +89,7 @@ def site(request: pytest.FixtureRequest, server: LocalServer) -> cabc.Iterator[S
 
     @app.get("/logout")
     def logout() -> str:
-        flask.session.destroy()  # type: ignore[attr-defined]
+        flask.session.destroy()  # type: ignore[attr-defined]  # ours
         return ""
 
     yield Site(app.test_client(), sockets, events)

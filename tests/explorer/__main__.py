@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+from wsgi_redis_session import SessionConfig
 from wsgi_redis_session.local_server import LocalServer
 
 from .choices import follow
@@ -86,10 +87,13 @@ def main() -> int:
     parser.add_argument("--family", action="append", help="only families so called")
     parser.add_argument("--list", action="store_true", help="what there is to explore")
     parser.add_argument("--replay", nargs=2, metavar=("SCENARIO", "SCHEDULE"))
+    parser.add_argument("--sealed", action="store_true", help="with encrypt=True")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--every-order", action="store_true", help="leave none out")
     options = parser.parse_args()
     _quiet()
+    if options.sealed:
+        SessionConfig.__init__.__kwdefaults__["encrypt"] = True
     if options.replay:
         text, schedule = options.replay
         with LocalServer() as server, World(server.socket) as world:

@@ -47,6 +47,8 @@ class Ground:
     opens: str = ""
     #: Whether the application is one of Flask's.
     flask: bool = False
+    #: Whether it is about which sessions a user has, and not about what they hold.
+    users: bool = False
     #: Whether it differs from another ground in one point only.
     variant: bool = False
 
@@ -59,6 +61,11 @@ class Ground:
     def is_frozen(self) -> bool:
         """Whether the old cookie still reads the old values after a closing renewal."""
         return self.has_user_key and self.user not in self.values
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a login may end other sessions."""
+        return "max_sessions_per_user" in self.options
 
     @property
     def has_moves(self) -> bool:
@@ -159,6 +166,37 @@ GROUNDS = {
             options={"migrate_from": "flask-session", "on_conflict": add_up},
             values={**VALUES, "sum": 1},
             opens="migrated",
+        ),
+        Ground(name="visitor of users", options=_KEY, users=True),
+        Ground(name="users", options=_KEY, values=_MEMBER, users=True),
+        Ground(
+            name="due users",
+            options=_KEY,
+            values=_MEMBER,
+            age=400,
+            due=True,
+            users=True,
+        ),
+        Ground(
+            name="rotating users",
+            options={**_KEY, "rotate_interval": 60},
+            values=_MEMBER,
+            age=100,
+            opens="rotated",
+            users=True,
+        ),
+        Ground(
+            name="foreign users",
+            options=_FLASK_SESSION,
+            values=_MEMBER,
+            opens="migrated",
+            users=True,
+        ),
+        Ground(
+            name="limited users",
+            options={**_KEY, "max_sessions_per_user": 1},
+            values=_MEMBER,
+            users=True,
         ),
         Ground(name="flask", user="_user_id", flask=True, permanent=True),
         Ground(

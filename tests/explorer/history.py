@@ -25,7 +25,7 @@ EMPTY_FOR = 60.0
 TOUCHED_AFTER = 300.0
 
 #: Commands, and what is none, after which nothing is different for others.
-_NO_DEEDS = ((), ("DEL",), ("GET",), ("GETRANGE",), ("PTTL",))
+_NO_DEEDS = ((), ("DEL",), ("HDEL",), ("GET",), ("GETRANGE",), ("PTTL",))
 
 #: How long what comes with the old cookie is dropped, in seconds.
 DROPPED_FOR = 5.0
@@ -124,6 +124,8 @@ class History:
         *,
         found: dict[str, Found],
         lifetimes: dict[str, int],
+        owners: dict[str, str],
+        listed: dict[str, set[str]],
         elapsed: float,
     ) -> None:
         self.ground = ground
@@ -131,6 +133,10 @@ class History:
         self.steps = steps
         self.found = found
         self.lifetimes = lifetimes
+        #: Who each session that is stored belongs to, by its id.
+        self.owners = owners
+        #: The sessions that each user is told to have.
+        self.listed = listed
         #: How far the clock was moved, in seconds.
         self.elapsed = elapsed
         self.deeds = [Deed(request, ground) for request in requests]

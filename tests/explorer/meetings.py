@@ -9,6 +9,10 @@ _ANYBODY = (
 _VISITOR = f"{_ANYBODY}; login; form; remember; enter; logout"
 _MEMBER = f"{_ANYBODY}; login; remember; logout; switch; replace; enter"
 _PLAIN = f"{_ANYBODY}; enter; enter form; logout"
+_USERS = (
+    "read; note; permanent; regenerate; login; logout; switch; destroy; revoke user; "
+    "revoke others; change password"
+)
 _ADDERS = "read; add; write; delete; regenerate; destroy"
 
 #: What is left out where the same was tried on a similar ground.
@@ -34,6 +38,12 @@ PAIRS = {
     "foreign": _VISITOR,
     "foreign member": _MEMBER,
     "foreign sums": f"{_ADDERS}; enter",
+    "visitor of users": "note; login; destroy; revoke user; login and revoke",
+    "users": _USERS,
+    "due users": _USERS,
+    "rotating users": _USERS,
+    "foreign users": "read; note; login; logout; destroy; revoke user; revoke others",
+    "limited users": "note; login; logout; switch; destroy; regenerate; revoke user",
     "flask": "read; note; nest; login; form; remember; destroy; write late",
     "flask member": "read; note; login; logout; switch; destroy; permanent; temporary",
 }
@@ -132,6 +142,32 @@ TRIPLES = {
         read | read | note
         read | eve note | switch
     """,
+    "visitor of users": """
+        login | revoke user | destroy
+        fresh login | fresh login | revoke user
+        fresh login | login | revoke user
+        fresh login | revoke user | revoke user
+        fresh login | fresh login and revoke
+        fresh login | login and revoke
+    """,
+    "users": """
+        fresh login | revoke user
+        fresh login | revoke others
+        fresh login | change password
+        fresh login | note | revoke user
+        fresh login | regenerate | revoke user
+        fresh login | logout | revoke user
+        regenerate | note | revoke user
+        regenerate | regenerate | revoke user
+    """,
+    "limited users": """
+        fresh login | note
+        fresh login | regenerate
+        fresh login | logout
+        fresh login | fresh login
+        fresh login | fresh login | note
+        fresh login | revoke user
+    """,
     "foreign sums": """
         add | add | read
         add | add | enter
@@ -172,6 +208,36 @@ AFTER = {
         switch > jar logout | eve note
         logout > jar login | eve note
         logout > jar login | eve destroy
+    """,
+    "visitor of users": """
+        login > revoke user > fresh login
+        login > jar note | revoke user
+        login > jar regenerate | revoke user
+        login > jar regenerate | eve destroy
+        revoke user > revoke user
+        fresh login > revoke user > revoke user
+        login > fresh login | revoke user
+    """,
+    "users": """
+        revoke user > fresh login
+        revoke user > revoke user
+        regenerate > jar note | revoke user
+        regenerate > jar revoke others
+        fresh login > change password
+        fresh login > revoke user > revoke user
+        logout > jar login | revoke user
+        switch > jar note | revoke user
+        switch > jar regenerate | revoke user
+    """,
+    "rotating users": """
+        read > jar note | revoke user
+        read > note | revoke user
+        read > jar regenerate | revoke user
+    """,
+    "limited users": """
+        fresh login > fresh login
+        fresh login > note | fresh login
+        regenerate > fresh login > jar note
     """,
     "plain": """
         enter > jar note | eve destroy

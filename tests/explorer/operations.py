@@ -149,6 +149,26 @@ def _revoke(request: Request) -> None:
     request.sessions.revoke(request.revoked)
 
 
+def _revoke_user(request: Request) -> None:
+    request.sessions.revoke_user("u1")
+
+
+def _revoke_others(request: Request) -> None:
+    request.look()
+    request.sessions.revoke_user("u1", keep=request.session)
+    request.assign(request.name)
+
+
+def _change_password(request: Request) -> None:
+    _revoke_others(request)
+    request.regenerate()
+
+
+def _login_and_revoke(request: Request) -> None:
+    _login(request)
+    request.sessions.revoke_user("u1", keep=request.session)
+
+
 def _look_again(request: Request) -> None:
     request.look()
 
@@ -184,6 +204,10 @@ OPERATIONS = {
         Operation("farewell", _farewell),
         Operation("logout", _logout),
         Operation("revoke", _read, outside=_revoke),
+        Operation("revoke user", _read, outside=_revoke_user),
+        Operation("revoke others", _revoke_others),
+        Operation("change password", _change_password),
+        Operation("login and revoke", _login_and_revoke),
         Operation("read late", _read, late=_look_again),
         Operation("note, read late", _note, late=_look_again),
         Operation("write late", _read, late=_write_late),

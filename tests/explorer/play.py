@@ -27,6 +27,7 @@ from .site import PROBE
 from .site import Site
 from .site import Start
 from .site import World
+from .users import USERS
 from .wire import Clock
 
 
@@ -101,10 +102,16 @@ def play(world: World, scenario: Scenario, choose: Choose) -> Played:
         steps,
         found=found,
         lifetimes=lifetimes,
+        owners=world.wire.owners(ground.user) if ground.users else {},
+        listed={
+            user: {info.id for info in site.sessions.of_user(user)}
+            for user in (("u1", "u2") if ground.users else ())
+        },
         elapsed=world.clock.time - start.time,
     )
     verdict = Verdict()
-    for promise in PROMISES + RENEWALS + LOGINS:
+    promises = USERS if ground.users else PROMISES + RENEWALS + LOGINS
+    for promise in promises:
         promise(history, verdict)
     schedule = " ".join(step.token for step in steps)
     return Played(schedule, history, verdict, world.stage.scripts.names)

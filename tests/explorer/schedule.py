@@ -28,6 +28,7 @@ from redis.exceptions import TimeoutError as Unanswered
 
 from .wire import Command
 from .wire import Scripts
+from .wire import Ticks
 from .wire import Wire
 
 AGAIN, GIVES_UP, UNSENT, KILLED = "2", "!", "?", "+"
@@ -35,7 +36,16 @@ AGAIN, GIVES_UP, UNSENT, KILLED = "2", "!", "?", "+"
 FAULTS = (AGAIN, GIVES_UP, UNSENT, KILLED)
 
 _READS = frozenset({"GET", "GETRANGE", "STRLEN", "PTTL", "TTL", "EXISTS"})
-_ONE_KEY = _READS | {"SET", "GETEX", "GETDEL", "GETSET", "PEXPIRE", "EXPIRE", "PERSIST"}
+_ONE_KEY = _READS | {
+    "SET",
+    "GETEX",
+    "GETDEL",
+    "GETSET",
+    "PEXPIRE",
+    "EXPIRE",
+    "PERSIST",
+    "HDEL",
+}
 
 
 class Killed(BaseException):
@@ -104,6 +114,10 @@ class Actor:
         #: The numbers of its first and last step.
         self.first = self.last = -1
 
+    def awaits(self, other: Actor) -> bool:
+        """Whether it begins when the other one is done."""
+        return other in self._after
+
     @property
     def ready(self) -> bool:
         """Whether it can take a step."""
@@ -136,7 +150,8 @@ class Stage:
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        self.scripts = Scripts(wire)
+        self.ticks = Ticks()
+        self.scripts = Scripts(wire, self.ticks)
         self.actor: t.Any = None
         self.steps: list[Step] = []
         self._greenlets: dict[Actor, greenlet] = {}
@@ -177,7 +192,7 @@ class Stage:
         command = self.scripts.replaced(command)
         actor = self.actor
         if actor is None:
-            return self.wire.ask(*command)
+            return self.wire.ask(*self.scripts.timed(command))
         fault = self._wait(actor, command)
         if fault == UNSENT:
             self._note(actor, fault, ())
@@ -208,6 +223,7 @@ class Stage:
         """Let an actor go to its first command, if it has one."""
         if actor not in self._greenlets:
             self.actor = actor
+            self.ticks.pause()
             self._greenlets[actor] = greenlet(actor.act)
             self._greenlets[actor].switch(self)
             self.actor = None
@@ -234,7 +250,7 @@ class Stage:
 
     def _carry_out(self, actor: Actor, fault: str, command: Command) -> t.Any:
         try:
-            reply = self.wire.ask(*command)
+            reply = self.wire.ask(*self.scripts.timed(command))
         except ResponseError as error:
             reply = error
         self._note(actor, fault, command, reply)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import typing as t
 
+import ormsgpack
 from redis.exceptions import NoScriptError
 from redis.exceptions import ResponseError
 
+from wsgi_redis_session.store import layout
+
 #: What SessionManager's client is asked, as it was asked.
 Command = tuple[t.Any, ...]
+
+_TIME = "redis.call('TIME')"
 
 _KEEP = """
 local kept = {}
@@ -128,8 +134,40 @@ class Wire:
         found = self._run(_LIFETIMES)
         return {key.decode(): ttl for key, ttl in zip(*[iter(found)] * 2, strict=True)}
 
+    def owners(self, user: str) -> dict[str, str]:
+        """The session ids, as digests, of all sessions that name a user, and whom."""
+        found = {}
+        for key in self.ask("KEYS", "wsgi-session:" + "?" * 24):
+            value = self.ask("GET", key)
+            if not layout.is_tombstone(value):
+                packed = layout.read(value).packed.get(user)
+                if packed is not None:
+                    found[key[-24:].decode()] = ormsgpack.unpackb(packed)
+        return found
+
     def _run(self, script: str, *args: t.Any) -> t.Any:
         return self.ask("EVALSHA", self._scripts[script], 0, *args)
+
+
+class Ticks:
+    """Which came first: all that asks for the time in microseconds, in Redis and in the
+    library, is told a higher number than all before it."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def next(self) -> int:
+        """The next number."""
+        self._number += 1
+        return self._number
+
+    def pause(self) -> None:
+        """What comes next comes later than a reply takes."""
+        self._number += 10
+
+    def monotonic_ns(self) -> int:
+        """The same in nanoseconds."""
+        return self.next() * 1000
 
 
 class Scripts:
@@ -138,25 +176,46 @@ class Scripts:
     Otherwise the first schedule of all would have more steps than its repetitions.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, ticks: Ticks) -> None:
         self._wire = wire
+        self._ticks = ticks
+        self._loaded: dict[str, str] = {}
+        self._asks_for_time: set[str] = set()
         #: What a script is called where a schedule is shown, by its SHA-1.
         self.names: dict[str, str] = {}
 
     def replaced(self, command: Command) -> Command:
         """The command to carry out. Raises
         :exc:`~redis.exceptions.NoScriptError` for a script that was never sent."""
-        name = command[0]
-        if name == "EVALSHA" and _text(command[1]) not in self.names:
-            raise NoScriptError("NOSCRIPT No matching script.")
-        if name != "EVAL":
+        name, *rest = command
+        if name not in ("EVALSHA", "EVAL"):
             return command
-        sha = _text(self._wire.ask("SCRIPT", "LOAD", command[1]))
+        text = _text(rest.pop(0))
+        if name == "EVAL":
+            sha = hashlib.sha1(text.encode()).hexdigest()  # as Redis does
+            self._loaded[sha] = self._load(text)
+        elif text not in self._loaded:
+            raise NoScriptError("NOSCRIPT No matching script.")
+        else:
+            sha = text
+        return ("EVALSHA", self._loaded[sha], *rest)
+
+    def _load(self, source: str) -> str:
+        told = source.replace(_TIME, "{0, tonumber(ARGV[#ARGV])}")
+        sha = _text(self._wire.ask("SCRIPT", "LOAD", told))
+        if told != source:
+            self._asks_for_time.add(sha)
         # A script may say in its first line what it is for.
-        first = re.match(r"\s*--\s*(\w+)", _text(command[1]))
+        first = re.match(r"\s*--\s*(\w+)", source)
         name = first[1] if first else f"script{len(self.names) + 1}"
         self.names.setdefault(sha, name)
-        return ("EVALSHA", sha, *command[2:])
+        return sha
+
+    def timed(self, command: Command) -> Command:
+        """The command as it is carried out now: a script that asks what time it is is
+        told."""
+        is_told = command[0] == "EVALSHA" and command[1] in self._asks_for_time
+        return (*command, self._ticks.next()) if is_told else command
 
     def called(self, sha: str | bytes) -> str:
         """What this script is called."""

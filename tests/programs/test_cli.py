@@ -387,3 +387,87 @@ def test_there_is_help_without_the_extra() -> None:
 
 def test_flask_imports_nothing_of_the_extra_until_it_is_asked() -> None:
     assert "rich" not in imported_with("import wsgi_redis_session.cli.flask_group")
+
+
+# Of one user.
+
+
+def logged_in(manager: SessionManager, user: str, agent: str = "Browser/1") -> str:
+    """The cookie of a user who has just logged in."""
+    exchange = manager.exchange(
+        {"REMOTE_ADDR": "192.0.2.7", "HTTP_USER_AGENT": agent, "HTTP_COOKIE": ""}
+    )
+    exchange.session["user"] = user
+    cookie = exchange.commit().cookie
+    assert cookie is not None
+    return cookie.partition(";")[0]
+
+
+def test_list_of_a_user_has_the_devices(run: Run, make_manager: MakeManager) -> None:
+    manager = make_manager(user_key="user")
+    header = logged_in(manager, "42", "\x1b[31mBrowser")
+    logged_in(manager, "43")
+    [row] = run("list", "--user", "42", "--json").json
+    assert row["id"] == id_of(manager, header)
+    assert (row["address"], row["permanent"]) == ("192.0.2.7", False)
+    ran = run("list", "--user", "42")
+    assert row["device"] in ran.out
+    assert ran.out.replace("\n", "").isprintable()
+    assert run("stats", "--json").json["users"] == 2
+
+
+def test_list_of_an_unknown_user_is_told(run: Run) -> None:
+    ran = run("list", "--user", "nobody")
+    assert ran.code == 2
+    assert "'nobody'" in ran.err
+
+
+def test_revoke_ends_the_sessions_of_one_user_and_again_is_no_error(
+    run: Run, make_manager: MakeManager
+) -> None:
+    manager = make_manager(user_key="user")
+    ended = [logged_in(manager, "42") for _ in range(3)]
+    other = logged_in(manager, "43")
+    assert run("revoke", "--user", "42") == (0, "Ended: 3\n", "")
+    assert all(manager.load(header).new for header in ended)
+    assert not manager.load(other).new
+    assert run("revoke", "--user", "42").out == "There was none to end.\n"
+    assert run("revoke", "--user", "42", "--json").json["ended"] == 0
+
+
+def test_revoke_of_one_device_keeps_the_others(
+    run: Run, make_manager: MakeManager
+) -> None:
+    manager = make_manager(user_key="user")
+    one, other = (logged_in(manager, "42") for _ in range(2))
+    device = manager.load(one).device
+    assert run("revoke", "--user", "42", "--device", device).out == "Ended: 1\n"
+    assert manager.load(one).new
+    assert not manager.load(other).new
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        [UNKNOWN, "--user", "42"],
+        [UNKNOWN, "--device", "0" * 16],
+        ["--user", "42", "--device", "mine"],
+    ],
+)
+def test_what_to_revoke_must_be_clear(run: Run, words: list[str]) -> None:
+    assert run("revoke", *words).code == 2
+
+
+def test_revocation_of_a_user_touches_only_the_keys_of_that_user(
+    run: Run, make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(user_key="user")
+    for _ in range(50):
+        logged_in(manager, "43")
+    logged_in(manager, "42")
+    db.config_resetstat()
+    run("revoke", "--user", "42")
+    calls = db.info("commandstats")
+    assert "cmdstat_scan" not in calls
+    assert sum(row["calls"] for row in calls.values()) < 50

@@ -237,3 +237,74 @@ def test_outage_in_the_middle_is_told_and_nothing_is_lost(
     for number, header in enumerate(headers):
         assert look(manager, header) == {"n": number}
     assert json.loads(run("migrate", "--apply", "--json").out)["unreadable"] == {}
+
+
+# With the options that say more.
+
+
+def leave_of(db: redis.Redis, number: int, user: str) -> str:
+    """The same of a user."""
+    return leave(db, number, lambda data: ormsgpack.packb({**data, "user": user}))
+
+
+def test_what_is_migrated_is_sealed(
+    run: Run,
+    db: redis.Redis,
+    make_manager: MakeManager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header = leave_of(db, 1, "a name to be found")
+    monkeypatch.setenv("SESSION_ENCRYPT", "true")
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    assert run("migrate", "--apply", "--json").json["migrated"] == 1
+    stored = b"".join(db.get(key) or b"" for key in db.scan_iter())
+    assert b"a name to be found" not in stored
+    manager = make_manager(migrate_from="flask-session", encrypt=True)
+    assert look(manager, header) == {"n": 1, "user": "a name to be found"}
+
+
+@pytest.mark.plain
+def test_nothing_is_sealed_with_a_secret_that_the_application_has_not(
+    run: Run, db: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(db, 1)
+    monkeypatch.setenv("SESSION_ENCRYPT", "true")
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    ran = run("migrate", "--apply")
+    assert ran.code == 2
+    assert "SECRET_KEY" in ran.err
+    assert len(db.keys()) == 1
+
+
+def test_users_are_found_before_they_come_back(
+    run: Run,
+    db: redis.Redis,
+    make_manager: MakeManager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header, other = leave_of(db, 1, "Ada"), leave_of(db, 2, "Grace")
+    monkeypatch.setenv("SESSION_USER_KEY", "user")
+    assert run("migrate", "--apply", "--json").json["migrated"] == 2
+    manager = make_manager(migrate_from="flask-session", user_key="user")
+    [found] = manager.of_user("Ada")
+    assert manager.open(header).id == found.id
+    assert manager.revoke_user("Ada") == 1
+    assert look(manager, header) == {}
+    assert look(manager, other) == {"n": 2, "user": "Grace"}
+
+
+def test_session_whose_user_was_revoked_does_not_become_ours(
+    run: Run,
+    db: redis.Redis,
+    make_manager: MakeManager,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header, other = leave_of(db, 1, "Ada"), leave_of(db, 2, "Grace")
+    manager = make_manager(migrate_from="flask-session", user_key="user")
+    manager.revoke_user("Ada")
+    monkeypatch.setenv("SESSION_USER_KEY", "user")
+    tally = run("migrate", "--apply", "--json").json
+    assert (tally["migrated"], tally["settled"]) == (1, 1)
+    assert look(manager, header) == {}
+    assert look(manager, other) == {"n": 2, "user": "Grace"}
+    assert manager.of_user("Ada") == []

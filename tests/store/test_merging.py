@@ -17,10 +17,10 @@ from wsgi_redis_session.lifetimes import Expiry
 from wsgi_redis_session.model.changes import Changes
 from wsgi_redis_session.model.record import Record
 from wsgi_redis_session.store import layout
-from wsgi_redis_session.store.sessions import Limits
+from wsgi_redis_session.store.results import Limits
+from wsgi_redis_session.store.results import Saved
+from wsgi_redis_session.store.results import TooLarge
 from wsgi_redis_session.store.sessions import RedisStore
-from wsgi_redis_session.store.sessions import Saved
-from wsgi_redis_session.store.sessions import TooLarge
 from wsgi_redis_session.transport.deadline import Deadline
 
 MakeManager = cabc.Callable[..., SessionManager]
@@ -90,7 +90,7 @@ class Writers:
         self._transport = manager.store.transport
 
     def store(self, limits: Limits) -> RedisStore:
-        return RedisStore(self._transport, "merging:", limits)
+        return RedisStore(self._transport, "merging:", limits, None)
 
     def save(
         self, base: Record, version: Packed, limits: Limits = NO_LIMITS
@@ -110,7 +110,7 @@ class Writers:
     def begin(self, versions: Versions) -> Record:
         """What the session was, before others have stored their version of it."""
         base = Record.fresh(CREATED).revised(versions.base, permanent=False)
-        self.store(NO_LIMITS).replace(Deadline(PATIENCE), base, EXPIRY.transient)
+        assert self.store(NO_LIMITS).create(Deadline(PATIENCE), base, EXPIRY.transient)
         assert isinstance(self.save(base, versions.theirs), Saved)
         return base
 

@@ -135,6 +135,10 @@ class Browser:
         """Follow a link."""
         self._leave(self.driver.find_element(By.LINK_TEXT, text).click)
 
+    def press(self, name: str) -> None:
+        """Press the button of a form of its own."""
+        self._leave(self.driver.find_element(By.NAME, name).click)
+
     def submit(self, **fields: str) -> None:
         """Fill in the page's form and send it."""
         for name, value in fields.items():

@@ -13,21 +13,18 @@ the machine is too busy for that, set ``SESSION_OPERATION_TIMEOUT`` and
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import contextlib
 import http.client
 import json
-import pathlib
-import socket
 import sys
-import tempfile
 import threading
 import time
 import typing as t
 
 from deployed_site import dispatch
+from deployed_site import gunicorn
 from deployed_site import PATIENCE
-from deployed_site import running
+from deployed_site import WORKERS
 from served_site import data
 from wsgi_apps import App
 from wsgi_apps import Environ
@@ -41,13 +38,8 @@ from wsgi_redis_session.local_server import LocalServer
 #: So many requests at a time, and in one session.
 VISITORS, SESSION = 20, 500
 
-WORKERS = {
-    "gthread": ["--worker-class", "gthread", "--threads", "10"],
-    "gevent": ["--worker-class", "gevent"],
-}
-
-#: gevent has to come first.
-PATCHED = "from gevent import monkey; monkey.patch_all()\n"
+#: The workers that serve many requests at a time.
+CONCURRENT = [worker for worker in WORKERS if worker != "sync"]
 
 
 def add_up(name: str, base: t.Any, ours: t.Any, theirs: t.Any) -> t.Any:
@@ -72,26 +64,6 @@ def busy_site() -> App:
     pages: dict[str, App] = {"/begin": plain(begin), "/add": plain(add)}
     pages["/data"] = plain(lambda environ: [data(environ)])
     return SessionMiddleware(dispatch(pages, plain(lambda environ: [b""])), sessions)
-
-
-@contextlib.contextmanager
-def serving(server: LocalServer, worker: str, **variables: str) -> cabc.Iterator[int]:
-    """The site on two workers; its port."""
-    with (
-        tempfile.TemporaryDirectory() as name,
-        socket.create_server(("127.0.0.1", 0), backlog=64) as listener,
-    ):
-        directory = pathlib.Path(name)
-        first = PATCHED if worker == "gevent" else ""
-        (directory / "gunicorn.conf.py").write_text(
-            f"{first}control_socket_disable = True\n"
-        )
-        command = [sys.executable, "-m", "gunicorn", "--workers", "2"]
-        command += [*WORKERS[worker], "--bind", f"fd://{listener.fileno()}"]
-        command += ["contention:busy_site()"]
-        variables["SESSION_REDIS"] = server.url
-        with running(command, directory, listener.fileno(), **variables):
-            yield listener.getsockname()[1]
 
 
 def get(port: int, path: str, cookie: str = "") -> tuple[int, bytes, str]:
@@ -127,7 +99,8 @@ def report(
     """What becomes of so many requests, with these variables in the environment."""
     statuses: list[int] = []
     total = names = 0
-    with serving(server, worker, **variables) as port:
+    variables["SESSION_REDIS"] = server.url
+    with gunicorn("contention:busy_site()", worker, 2, **variables) as port:
         began = time.monotonic()
         while len(statuses) < requests:
             cookie = get(port, "/begin")[2]
@@ -152,6 +125,6 @@ def report(
 
 if __name__ == "__main__":
     with LocalServer() as server:
-        for worker in WORKERS:
+        for worker in CONCURRENT:
             number = int((sys.argv[1:] or ["10000"])[0])
             print(json.dumps(report(server, worker, number)), flush=True)

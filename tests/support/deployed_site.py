@@ -54,6 +54,16 @@ READS = "test:reads"
 #: The hash in Redis of how often the server has called sendfile() of socket and os.
 SENDFILE = "test:sendfile"
 
+#: gunicorn's options for a kind of worker.
+WORKERS = {
+    "sync": ["--worker-class", "sync"],
+    "gthread": ["--worker-class", "gthread", "--threads", "10"],
+    "gevent": ["--worker-class", "gevent"],
+}
+
+#: gevent has to come first.
+PATCHED = "from gevent import monkey; monkey.patch_all()\n"
+
 #: How many parts /long has: more than all buffers between server and client hold.
 LONG = 1024
 
@@ -176,7 +186,7 @@ def observed(app: App, sessions: SessionManager, generation: int = 1) -> App:
 
 def deployed_site() -> App:
     """The whole site; where its sessions are is in the environment."""
-    sessions = SessionManager(secret_key=SECRET_KEY)
+    sessions = SessionManager.from_env(secret_key=SECRET_KEY)
     return observed(SessionMiddleware(untouched_site(), sessions), sessions)
 
 
@@ -220,3 +230,23 @@ def running(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextlib.contextmanager
+def gunicorn(
+    app: str, worker: str, workers: int, **variables: str
+) -> cabc.Iterator[int]:
+    """An application on so many workers of gunicorn; its port."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        socket.create_server(("127.0.0.1", 0), backlog=64) as listener,
+    ):
+        directory = pathlib.Path(name)
+        first = PATCHED if worker == "gevent" else ""
+        (directory / "gunicorn.conf.py").write_text(
+            f"{first}control_socket_disable = True\n"
+        )
+        command = [sys.executable, "-m", "gunicorn", "--workers", str(workers)]
+        command += [*WORKERS[worker], "--bind", f"fd://{listener.fileno()}", app]
+        with running(command, directory, listener.fileno(), **variables):
+            yield listener.getsockname()[1]

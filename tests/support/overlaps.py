@@ -10,58 +10,26 @@ not logged in afterwards, whichever of the responses it had kept.
 
 from __future__ import annotations
 
-import collections.abc as cabc
-import contextlib
 import http.client
 import json
-import pathlib
 import secrets
-import socket
 import sys
-import tempfile
 import typing as t
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
 import ormsgpack
 import redis
+from deployed_site import gunicorn
 from deployed_site import PATIENCE
-from deployed_site import running
+from deployed_site import WORKERS
 
 from wsgi_redis_session.local_server import LocalServer
-
-WORKERS = {
-    "sync": ["--worker-class", "sync"],
-    "gthread": ["--worker-class", "gthread", "--threads", "4"],
-    "gevent": ["--worker-class", "gevent"],
-}
-
-#: gevent has to come first.
-PATCHED = "from gevent import monkey; monkey.patch_all()\n"
 
 #: What the page of a member says.
 MEMBER = (200, "ada ['apple']")
 
 Jar = dict[str, str]
-
-
-@contextlib.contextmanager
-def serving(server: LocalServer, worker: str) -> cabc.Iterator[int]:
-    """The site on three workers; its port."""
-    with (
-        tempfile.TemporaryDirectory() as name,
-        socket.create_server(("127.0.0.1", 0), backlog=64) as listener,
-    ):
-        directory = pathlib.Path(name)
-        first = PATCHED if worker == "gevent" else ""
-        (directory / "gunicorn.conf.py").write_text(
-            f"{first}control_socket_disable = True\n"
-        )
-        command = [sys.executable, "-m", "gunicorn", "--workers", "3"]
-        command += [*WORKERS[worker], "--bind", f"fd://{listener.fileno()}"]
-        command += ["account_site:account_site()"]
-        with running(command, directory, listener.fileno(), SESSION_REDIS=server.url):
-            yield listener.getsockname()[1]
 
 
 class Tab:
@@ -189,7 +157,9 @@ def report(server: LocalServer, worker: str, times: int) -> dict[str, t.Any]:
     """How often each of it went wrong."""
     found: dict[str, t.Any] = {"workers": f"3 {worker}", "times": times}
     with (
-        serving(server, worker) as port,
+        gunicorn(
+            "account_site:account_site()", worker, 3, SESSION_REDIS=server.url
+        ) as port,
         redis.Redis.from_url(server.url, protocol=2) as db,
     ):
         for name, overlap in OVERLAPS.items():

@@ -95,7 +95,7 @@ def bare_site() -> App:
 
 def served_site(url: str) -> App:
     """The whole site; below /without are pages outside of the middleware."""
-    sessions = SessionManager(url, secret_key=SECRET_KEY)
+    sessions = SessionManager.from_env(redis=url, secret_key=SECRET_KEY)
     site = SessionMiddleware(bare_site(), sessions)
 
     def state(environ: Environ) -> list[bytes]:

@@ -8,6 +8,7 @@ import typing as t
 from wsgi_redis_session import HeadersAlreadySent
 from wsgi_redis_session import Session
 from wsgi_redis_session.model.draft import Draft
+from wsgi_redis_session.model.packing import Packing
 from wsgi_redis_session.model.record import Record
 from wsgi_redis_session.model.record import State
 from wsgi_redis_session.model.serializer import MessagePackSerializer
@@ -50,7 +51,7 @@ class Shelf:
         self.loads += 1
         state = State.NEW if self.record is None else State.LIVE
         base = self.record or self.fresh()
-        self.draft = Draft(base, state, self.serializer, self)
+        self.draft = Draft(base, state, Packing(self.serializer), self)
         return self.draft
 
     def fresh(self) -> Record:

@@ -72,3 +72,26 @@ class Request:
     def commit(self) -> str | None:
         """The Set-Cookie value of the response."""
         return self.manager.commit(self.session).cookie
+
+
+def login(manager: SessionManager, header: str = "", user: t.Any = "Ada") -> str:
+    """Log in; the browser's cookie."""
+    return store_more(manager, header, user=user)
+
+
+def given_to(header: str, request: Request) -> str:
+    """The browser's cookie after a request."""
+    given = request.commit()
+    return header if given is None else cookie_header(given)
+
+
+def store_more(manager: SessionManager, header: str, **values: t.Any) -> str:
+    request = Request(manager, header)
+    request.session.update(values)
+    return given_to(header, request)
+
+
+def rotated(manager: SessionManager, header: str) -> str:
+    request = Request(manager, header)
+    request.session.get("user")
+    return given_to(header, request)

@@ -11,6 +11,7 @@ from gateway import ask
 from redis.cluster import RedisCluster
 from topologies import Cluster
 from visitors import cookie_header
+from visitors import login
 from visitors import look
 from visitors import Request
 from visitors import store
@@ -143,3 +144,14 @@ def test_node_that_does_not_answer_a_given_client_is_left_alone_and_no_other(
     # Three find out, and one in each second looks whether it is back.
     assert 3 <= client.asked < len(refused)
     assert any("left alone" in message for message in refused)
+
+
+def test_users_on_a_cluster(manager: SessionManager) -> None:
+    assert manager.revoke_user("Grace") == 0
+    before = manager.count()
+    headers = [login(manager, user="Grace") for _ in range(12)]
+    assert len(manager.of_user("Grace")) == 12
+    assert manager.count() == before + 12
+    assert manager.revoke_user("Grace", keep=manager.open(headers[0])) == 11
+    assert [look(manager, header) for header in headers[1:]] == [{}] * 11
+    assert manager.count() == before + 1

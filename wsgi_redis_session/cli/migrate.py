@@ -8,14 +8,18 @@ import signal
 
 import click
 
+from ..http.visitor import Visitor
 from ..legacy.migration import Migration
 from ..legacy.migration import Tally
 from ..legacy.reader import LegacyReader
+from ..model.record import Record
+from ..transport.deadline import Deadline
 from ..transport.transport import SCAN_COUNT
 from .output import Output
 from .site import as_json
 from .site import Command
 from .site import Site
+from .site import Wrong
 
 
 @click.command(cls=Command)
@@ -55,12 +59,25 @@ def migrate(
 def migration(site: Site, prefix: str | None, *, pickle: bool) -> Migration:
     """What goes through the sessions of Flask-Session."""
     sessions, config = site.sessions, site.sessions.config
+    if config.encrypt and not site.knows_secret:
+        raise Wrong(
+            "SESSION_ENCRYPT needs the application's SECRET_KEY, or nobody could read "
+            "what is migrated."
+        )
+    directory = sessions.parts.directory
+
+    def notice(deadline: Deadline, record: Record) -> bool:
+        if directory is None or directory.refuses(deadline, record):
+            return directory is None
+        return directory.notice(deadline, record, Visitor())
+
     reader = LegacyReader((), allow_pickle=pickle or config.migrate_pickle)
     return Migration(
         reader,
         sessions.serializer,
         sessions.store,
         site.lifetimes,
+        notice=None if directory is None else notice,
         prefix=prefix or config.migrate_prefix,
         seconds=config.seconds("operation_timeout"),
     )

@@ -6,7 +6,8 @@ import typing as t
 
 import click
 
-from ..demo.page import duration
+from ..demo.window import duration
+from ..model.info import SessionInfo
 from ..model.record import Stored
 from ..model.record import Tombstone
 from ..store.survey import Entry
@@ -34,11 +35,15 @@ _GONE = "Gone or renewed: list again."
     show_default=True,
     help="So many at most.",
 )
+@click.option("--user", help="Those of one user, the one first that was seen last.")
 @as_json
 @click.pass_obj
-def list_sessions(site: Site, limit: int, as_json: bool) -> None:
+def list_sessions(site: Site, limit: int, user: str | None, as_json: bool) -> None:
     """List the newest sessions, the newest first."""
     output, newest, count = Output(as_json=as_json), Most(limit), 0
+    if user is not None:
+        _list_devices(site, output, user)
+        return
     with output.progress("Looking", site.survey.keys) as advance:
         for batch in site.survey.batches():
             for session in batch.sessions:
@@ -61,7 +66,8 @@ def list_sessions(site: Site, limit: int, as_json: bool) -> None:
 def show(site: Site, session_id: str, values: bool, as_json: bool) -> None:
     """Show what is stored of one session.
 
-    Values are shown only with --values: they are the user's.
+    Values are shown only with --values: they are the user's. With encrypt=True nobody
+    can read names or values without the user's cookie.
     """
     entry = site.survey.entry(session_id)
     if entry is None:
@@ -79,16 +85,30 @@ def show(site: Site, session_id: str, values: bool, as_json: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("session_id", metavar="ID", type=SessionId())
+@click.argument("session_id", metavar="[ID]", type=SessionId(), required=False)
+@click.option("--user", help="End all sessions of a user.")
+@click.option("--device", help="Only the one on this device, as `list --user` has it.")
 @as_json
 @click.pass_obj
-def revoke(site: Site, session_id: str, as_json: bool) -> None:
-    """End a session.
+def revoke(
+    site: Site,
+    session_id: str | None,
+    user: str | None,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """End a session, or those of a user.
 
-    That it has ended before is no error.
+    That it has ended before is no error. Where Redis fails in the middle, the same
+    command once more finishes it.
     """
-    ended = site.sessions.revoke(session_id)
     output = Output(as_json=as_json)
+    if user is not None and session_id is None:
+        _revoke_user(site, output, user, device)
+        return
+    if session_id is None or user is not None or device is not None:
+        raise click.UsageError("Give either an ID or --user, and --device with --user.")
+    ended = site.sessions.revoke(session_id)
     if as_json:
         output.json({"id": session_id, "ended": ended})
     output.say("Ended." if ended else _GONE)
@@ -126,6 +146,51 @@ def stats(site: Site, as_json: bool) -> None:
             output.say(title, "bold")
             rows = (_row(site, session) for session in sessions.sessions)
             output.rows(rows, right=["Size"])
+
+
+def _list_devices(site: Site, output: Output, user: str) -> None:
+    found = site.users.of_user(user)
+    if not found:
+        raise Wrong(f"User {user!r} is not there, or has no sessions.")
+    if output.as_json:
+        output.json([_device_as_dict(info) for info in found])
+        return
+    output.rows((_device_row(site, info) for info in found), right=[])
+
+
+def _revoke_user(site: Site, output: Output, user: str, device: str | None) -> None:
+    try:
+        ended = site.users.revoke_user(user, device=device)
+    except ValueError as error:
+        raise Wrong(str(error)) from error
+    if output.as_json:
+        output.json({"user": user, "device": device, "ended": ended})
+    output.say(f"Ended: {ended}" if ended else "There was none to end.")
+
+
+def _device_as_dict(info: SessionInfo) -> dict[str, t.Any]:
+    seen = None if info.last_seen is None else int(info.last_seen * 1000)
+    return {
+        "id": info.id,
+        "created": moment(int(info.created * 1000)),
+        "last_seen": moment(seen),
+        "permanent": info.permanent,
+        "device": info.device,
+        "address": info.address,
+        "user_agent": info.user_agent,
+    }
+
+
+def _device_row(site: Site, info: SessionInfo) -> dict[str, str]:
+    now, seen = site.lifetimes.now() / 1000, info.last_seen
+    return {
+        "ID": info.id,
+        "Device": info.device,
+        "Began": f"{duration(now - info.created)} ago",
+        "Last seen": "" if seen is None else f"{duration(now - seen)} ago",
+        "Address": info.address or "",
+        "Browser": info.user_agent or "",
+    }
 
 
 def _show_histograms(output: Output, found: Statistics) -> None:
@@ -192,7 +257,12 @@ def _facts(
         "last_used": moment(used),
         "permanent": found.permanent,
         "device": found.device.hex(),
-        "names": _values(site, found) if values else entry.names,
+        "sealed": bool(found.envelope),
+        "names": {}
+        if found.envelope
+        else _values(site, found)
+        if values
+        else entry.names,
     }
 
 

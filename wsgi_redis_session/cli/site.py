@@ -25,7 +25,7 @@ class Site:
     """Makes the manager when a command needs it."""
 
     def __init__(
-        self, make: cabc.Callable[[], SessionManager], *, knows_secret: bool = True
+        self, make: cabc.Callable[..., SessionManager], *, knows_secret: bool = True
     ) -> None:
         self._make = make
         #: Whether the secret key is that of the application.
@@ -35,6 +35,13 @@ class Site:
     def sessions(self) -> SessionManager:
         """Whose sessions they are."""
         return self._make()
+
+    @functools.cached_property
+    def users(self) -> SessionManager:
+        """The same, where users are looked up: by what name a session knows its user
+        makes no difference to that."""
+        is_known = self.sessions.parts.directory is not None
+        return self.sessions if is_known else self._make(user_key="user")
 
     @functools.cached_property
     def survey(self) -> Survey:
@@ -50,15 +57,13 @@ class Site:
 
 
 def configured(
-    target: str | None, redis: str | None, key_prefix: str | None
+    target: str | None, redis: str | None, key_prefix: str | None, **options: t.Any
 ) -> SessionManager:
     """The manager that ``package.module:name`` is, or else one that the environment
     configures, with a server and a prefix that were given."""
     if target is None:
-        options = {"key_prefix": key_prefix, "redis": redis}
-        given: dict[str, t.Any] = {
-            name: value for name, value in options.items() if value is not None
-        }
+        given = {"key_prefix": key_prefix, "redis": redis, **options}
+        given = {name: given[name] for name in given if given[name] is not None}
         if not os.environ.get("SECRET_KEY"):
             # Nothing is signed here; a cookie is only told from others by it.
             given["secret_key"] = secrets.token_hex()

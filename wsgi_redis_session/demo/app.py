@@ -1,15 +1,11 @@
-"""The demo: a page that shows its visitor's session, and tells what is stored."""
+"""The demo as a WSGI application."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
-import itertools
-import threading
 import typing as t
-from urllib.parse import urlsplit
 
 from werkzeug.exceptions import BadRequest
-from werkzeug.exceptions import Forbidden
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 from werkzeug.routing import Rule
@@ -17,16 +13,23 @@ from werkzeug.wrappers import Request
 from werkzeug.wrappers import Response
 
 from ..errors import SessionUnavailable
-from ..local_server import server_name
 from ..manager import SessionManager
 from ..middleware import get_session
 from ..middleware import SessionMiddleware
-from ..model.record import Tombstone
 from ..model.session import Session
-from ..store.survey import Entry
-from ..store.survey import Survey
+from . import acts
 from . import page as demo_page
-from .page import duration
+from .experiments import Experiments
+from .forgery import own_cookie
+from .forms import nested
+from .forms import refuse_foreign
+from .forms import text_of
+from .gates import Gates
+from .server import Switch
+from .window import Feed
+from .window import Report
+from .window import Trail
+from .window import Window
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -38,111 +41,52 @@ _RESERVED = ("visits", "user", "id_before_login")
 
 _MAX_VALUES = 20
 
-#: More is not shown.
-_MAX_ENTRIES = 1000
-
-
-class Window:
-    """Looks at what the sessions of a manager are in Redis, and only looks.
-
-    Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
-    """
-
-    def __init__(self, sessions: SessionManager) -> None:
-        self.sessions = sessions
-        self.prefix = sessions.store.key_prefix
-        self._survey = Survey(
-            sessions.store.transport,
-            self.prefix,
-            sessions.config.seconds("operation_timeout"),
-        )
-
-    @property
-    def server(self) -> str:
-        """Which server it is, and its version."""
-        return server_name(self._survey.server)
-
-    def entry(self, session_id: str) -> Entry | None:
-        """What is stored of a session."""
-        return self._survey.entry(session_id)
-
-    def entries(self) -> dict[str, Entry]:
-        """What is stored of all sessions, by key."""
-        found = itertools.islice(self._survey.entries(), _MAX_ENTRIES)
-        return {entry.key: entry for entry in sorted(found, key=lambda e: e.key)}
-
-
-def _content(entry: Entry) -> str:
-    """What kind of content an entry has."""
-    stored = entry.read()
-    if isinstance(stored, Tombstone):
-        return "a tombstone: this session got a new id, or ended"
-    if stored is None:
-        return "no session"
-    # Others chose the names: no control character of theirs gets to a terminal.
-    shown = [name if name.isidentifier() else ascii(name) for name in stored.packed]
-    return ", ".join(shown) or "an empty session"
-
-
-class Report:
-    """Shows what is stored whenever it has changed."""
-
-    def __init__(self, window: Window, show: cabc.Callable[[str], object]) -> None:
-        self._window = window
-        self._show = show
-        self._lock = threading.Lock()
-        self._known: dict[str, Entry] = {}
-
-    def update(self, cause: str) -> None:
-        """Compare with what was there last time; ``cause`` is the heading."""
-        with self._lock:
-            try:
-                entries = self._window.entries()
-            except SessionUnavailable as error:
-                self._show(f"{cause}\n    the store does not answer: {error.__cause__}")
-                return
-            known, self._known = self._known, entries
-            marks = {
-                key: _mark(known.get(key), entry) for key, entry in entries.items()
-            }
-            gone = [key for key in known if key not in entries]
-            if gone or any(mark != " " for mark in marks.values()):
-                lines = [_line(marks[key], entry) for key, entry in entries.items()]
-                self._show("\n".join([cause, *lines, *map(_gone_line, gone)]))
-
-
-def _mark(before: Entry | None, now: Entry) -> str:
-    if before is None:
-        return "+"
-    return " " if before.value == now.value else "*"
-
-
-def _line(mark: str, entry: Entry) -> str:
-    left, size = duration(entry.ttl / 1000), len(entry.value)
-    return f"  {mark} {entry.key}  {left:>12}  {size:>5} bytes  {_content(entry)}"
-
-
-def _gone_line(key: str) -> str:
-    return f"  - {key}  gone"
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
 
 
 class Pages:
     """The demo's pages, a WSGI application behind the session middleware."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(
+        self,
+        window: Window,
+        feed: Feed,
+        experiments: Experiments,
+        trail: Trail,
+        *,
+        has_switch: bool,
+    ) -> None:
         self._window = window
+        self._feed = feed
+        self._trail = trail
+        self._has_switch = has_switch
         self._urls = Map(
             [
                 Rule("/", endpoint=self._page, methods=["GET"]),
+                Rule("/live", endpoint=self._live, methods=["GET"]),
+                Rule("/events", endpoint=self._events, methods=["GET"]),
                 Rule("/plain", endpoint=self._plain, methods=["GET"]),
                 Rule("/store", endpoint=self._store, methods=["POST"]),
                 Rule("/delete", endpoint=self._delete, methods=["POST"]),
                 Rule("/login", endpoint=self._login, methods=["POST"]),
                 Rule("/logout", endpoint=self._logout, methods=["POST"]),
                 Rule("/permanent", endpoint=self._permanent, methods=["POST"]),
-                Rule("/style.css", endpoint=_style, methods=["GET"]),
-                Rule("/favicon.svg", endpoint=_icon, methods=["GET"]),
-                Rule("/favicon.ico", endpoint=_icon, methods=["GET"]),
+                *experiments.rules(),
+                *(
+                    Rule(path, endpoint=_asset, methods=["GET"])
+                    for path in demo_page.ASSETS
+                ),
             ]
         )
 
@@ -152,23 +96,33 @@ class Pages:
         request = Request(environ)
         request.max_content_length = 64 * 1024
         try:
-            endpoint, _ = self._urls.bind_to_environ(environ).match()
+            endpoint, arguments = self._urls.bind_to_environ(environ).match()
             if request.method == "POST":
-                _refuse_foreign(request)
-            response: Response = endpoint(request)
+                refuse_foreign(request)
+            response: Response = endpoint(request, **arguments)
         except HTTPException as error:
             response = _error(error, environ)
         return _respond(response, environ, start_response)
 
     def _page(self, request: Request) -> Response:
-        return _html(demo_page.render(self._visit(request)))
+        session = get_session(request.environ)
+        session["visits"] = session.get("visits", 0) + 1
+        return _html(demo_page.render(self._view(request)))
+
+    def _live(self, request: Request) -> Response:
+        return _html(demo_page.render_live(self._view(request)))
+
+    def _events(self, request: Request) -> Response:
+        return Response(self._feed.stream(), mimetype="text/event-stream")
 
     def _plain(self, request: Request) -> Response:
-        return _private(Response(demo_page.plain(self._visit(request))))
+        session = get_session(request.environ)
+        session["visits"] = session.get("visits", 0) + 1
+        return Response(demo_page.plain(self._view(request)))
 
     def _store(self, request: Request) -> Response:
         session = get_session(request.environ)
-        name = _text(request, "name", 40)
+        name = text_of(request, "name", 40)
         value = request.form.get("value", "")
         if name in _RESERVED:
             raise BadRequest(f"The demo itself writes {name!r}: take another name.")
@@ -177,117 +131,121 @@ class Pages:
         values = _own_values(session)
         if name not in values and len(values) >= _MAX_VALUES:
             raise BadRequest("The demo takes no more values: delete one first.")
-        session[name] = value
+        session[name] = nested(value)
         return _to_page()
 
     def _delete(self, request: Request) -> Response:
-        name = _text(request, "name", 40)
+        name = text_of(request, "name", 40)
         if name not in _RESERVED:
             get_session(request.environ).pop(name, None)
         return _to_page()
 
     def _login(self, request: Request) -> Response:
         session = get_session(request.environ)
-        user = _text(request, "user", 40)
+        user = text_of(request, "user", 40)
         if user != session.get("user"):
             if not session.new:
                 session["id_before_login"] = session.id
-            # The manager's option user_key gives the session a new id for this.
-            session["user"] = user
+            acts.log_in(session, user)
         return _to_page()
 
     def _logout(self, request: Request) -> Response:
-        get_session(request.environ).destroy()
+        acts.log_out(get_session(request.environ))
         return _to_page()
 
     def _permanent(self, request: Request) -> Response:
         get_session(request.environ).permanent = bool(request.form.get("keep"))
         return _to_page()
 
-    def _visit(self, request: Request) -> demo_page.View:
-        session = get_session(request.environ)
-        session["visits"] = session.get("visits", 0) + 1
-        entry = None if session.new else self._window.entry(session.id)
-        config = self._window.sessions.config
+    def _view(self, request: Request) -> demo_page.View:
+        session, window = get_session(request.environ), self._window
+        config = window.sessions.config
         return demo_page.View(
-            server=self._window.server,
+            server=window.server,
             url=request.host_url,
             session_id=session.id,
             id_before_login=session.get("id_before_login"),
             new=session.new,
             permanent=session.permanent,
             user=session.get("user"),
-            visits=session["visits"],
+            visits=session.get("visits", 0),
             age=config.clock() - session.created,
-            left=entry.ttl / 1000 if entry else None,
+            entry=None if session.new else window.entry(session.id),
+            entries=window.entries(),
+            events=list(self._trail),
             idle_timeout=config.seconds("idle_timeout"),
             permanent_lifetime=config.seconds("permanent_lifetime"),
             lifetime=config.seconds("lifetime"),
             cookie_name=config.cookie_name,
+            cookie=own_cookie(window.sessions, request.environ),
+            session={**session},
             values=_own_values(session),
-            key_prefix=self._window.prefix,
-            size=len(entry.value) if entry else 0,
-            names=entry.names if entry else {},
+            key_prefix=window.prefix,
+            has_switch=self._has_switch,
         )
 
 
-def make_app(
-    sessions: SessionManager, show: cabc.Callable[[str], object]
-) -> WSGIApplication:
-    """The demo as a WSGI application; ``show`` gets a text whenever what is stored has
-    changed."""
-    window = Window(sessions)
-    report = Report(window, show)
-    application = SessionMiddleware(Pages(window), sessions)
+class Demo:
+    """The demo; ``show`` gets a text whenever what is stored has changed.
 
-    def demo(
-        environ: WSGIEnvironment, start_response: StartResponse
+    ``events`` are what the manager's ``on_event`` was told, ``switch`` is there where
+    the server is the demo's own.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionManager,
+        show: cabc.Callable[[str], object],
+        *,
+        events: Trail | None = None,
+        switch: Switch | None = None,
+        gates: Gates | None = None,
+    ) -> None:
+        window = Window(sessions)
+        self._report = Report(window, show)
+        self._feed = Feed()
+        experiments = Experiments(sessions, self._feed, gates or Gates(), switch)
+        pages = Pages(
+            window,
+            self._feed,
+            experiments,
+            events or Trail(),
+            has_switch=switch is not None,
+        )
+        # The error is a page of our own.
+        self._app: WSGIApplication = SessionMiddleware(
+            pages, sessions, answer_unavailable=False
+        )
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
-        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         try:
-            body = application(environ, start_response)
+            body = self._app(environ, start_response)
         except SessionUnavailable as error:
             # The session could not be saved, and nothing has been sent.
-            response = _error(error, environ)
-            return _respond(response, environ, start_response)
-        if get_session(environ).accessed:
-            # Before the response leaves: the next request may change more.
-            report.update(request)
+            return _respond(_error(error, environ), environ, start_response)
+        is_asked_often = path == "/live"
+        has_looked = get_session(environ).accessed and not is_asked_often
+        # Before the response leaves: the next request may change more.
+        if has_looked and self._report.update(f"{method} {path}"):
+            self._feed.publish()
         return body
-
-    return demo
 
 
 def _respond(
     response: Response, environ: WSGIEnvironment, start_response: StartResponse
-) -> list[bytes]:
-    """A complete body, so that the middleware saves the session before it returns."""
+) -> cabc.Iterable[bytes]:
+    """A complete body, so that the middleware saves the session before it returns; but
+    for a stream, which has nothing to save."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    # With no-referrer browsers would send "Origin: null" with the page's own forms.
+    response.headers["Referrer-Policy"] = "same-origin"
     body, status, headers = response.get_wsgi_response(environ)
     start_response(status, headers)
-    return list(body)
-
-
-def _refuse_foreign(request: Request) -> None:
-    """Keep the forms of other sites from acting for a visitor.
-
-    SameSite=Lax does most of it, but to it all ports of a host are one site, and a
-    login needs no cookie. A client that sends neither header is no browser.
-    """
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        is_own = site in ("same-origin", "none")
-    else:
-        is_own = origin is None or urlsplit(origin).netloc == request.host
-    if not is_own:
-        raise Forbidden("This form was sent by another site.")
-
-
-def _text(request: Request, field: str, longest: int) -> str:
-    text = request.form.get(field, "").strip()
-    if not 0 < len(text) <= longest:
-        raise BadRequest(f"The field {field!r} takes 1 to {longest} characters.")
-    return text
+    return body if response.is_streamed else list(body)
 
 
 def _own_values(session: Session) -> dict[str, t.Any]:
@@ -302,43 +260,20 @@ def _to_page() -> Response:
 
 def _html(markup: str, status: int = 200) -> Response:
     response = Response(markup, status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    )
-    return _private(response)
-
-
-def _private(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    # With no-referrer browsers would send "Origin: null" with the page's own forms.
-    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Content-Security-Policy"] = _POLICY
     return response
 
 
 def _error(error: HTTPException, environ: WSGIEnvironment) -> Response:
     original = error.get_response(environ)
-    text = error.description or ""
-    page = _html(
-        demo_page.render_error(original.status_code, error.name, text),
-        original.status_code,
-    )
+    status, text = original.status_code, error.description or ""
+    page = _html(demo_page.render_error(status, error.name, text), status)
     if "Allow" in original.headers:
         page.headers["Allow"] = original.headers["Allow"]
     return page
 
 
-def _style(request: Request) -> Response:
-    return _asset(demo_page.STYLE, "text/css")
-
-
-def _icon(request: Request) -> Response:
-    return _asset(demo_page.ICON, "image/svg+xml")
-
-
-def _asset(text: str, mimetype: str) -> Response:
-    response = Response(text, mimetype=mimetype)
-    response.headers["Cache-Control"] = "max-age=300"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+def _asset(request: Request) -> Response:
+    mimetype, text = demo_page.ASSETS[request.path]
+    headers = [("Cache-Control", "max-age=300")]
+    return Response(text, headers=headers, mimetype=mimetype)

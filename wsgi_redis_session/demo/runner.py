@@ -27,16 +27,22 @@ from werkzeug.serving import WSGIRequestHandler
 from ..errors import SessionUnavailable
 from ..local_server import LocalServer
 from ..manager import SessionManager
-from .app import make_app
-from .app import Window
+from .server import Switch
+from .window import Trail
+from .window import Window
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 DEFAULT_PORT = 8000
 
-#: Its own, so that the sessions of an application on the same server stay out of it.
-KEY_PREFIX = "wsgi-session-demo:"
+#: What a manager of the demo is given. Key and cookie have names of their own, so that
+#: the sessions of an application on the same server, or the same host, stay out of it.
+OPTIONS: dict[str, t.Any] = {
+    "key_prefix": "wsgi-session-demo:",
+    "cookie_name": "wsgi_session_demo",
+    "user_key": "user",
+}
 
 
 class DemoError(Exception):
@@ -48,22 +54,30 @@ def run(*, host: str, port: int | None) -> None:
 
     Raises :exc:`DemoError` or :exc:`~wsgi_redis_session.ConfigurationError`.
     """
+    try:
+        from .app import Demo  # needs Jinja2, without which the command line works
+    except ModuleNotFoundError as error:
+        raise DemoError(
+            f"The demo needs {error.name}: pip install 'wsgi-redis-session[demo]'"
+        ) from error
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(_caught_signals())
         listener = stack.enter_context(_listen(host, port))
         local = None if "SESSION_REDIS" in os.environ else _started(stack)
+        events = Trail()
         sessions = SessionManager(
             local.url if local else None,
             secret_key=os.environ.get("SECRET_KEY") or secrets.token_hex(),
-            key_prefix=KEY_PREFIX,
-            user_key="user",
+            on_event=events.add,
+            **OPTIONS,
         )
         server = _server(sessions)
         program = local.program if local else None
         _show(_welcome(_url(listener), server, program))
-        _serve(listener, make_app(sessions, _show), signals)
+        switch = _switch(stack, local, sessions) if local else None
+        _serve(listener, Demo(sessions, _show, events=events, switch=switch), signals)
     _show(f"\nThe demo has ended{f', and {server} with it' if local else ''}.")
 
 
@@ -78,7 +92,7 @@ def _welcome(url: str, server: str, program: str | None) -> str:
         "",
         f"  page      {url}",
         f"  sessions  in {server}, {origin}",
-        f"  keys      {KEY_PREFIX}<session.id>",
+        f"  keys      {OPTIONS['key_prefix']}<session.id>",
     ]
     if not os.environ.get("SECRET_KEY"):
         lines.append("  cookies   signed with a random key, as SECRET_KEY is not set:")
@@ -141,6 +155,14 @@ def _started(stack: contextlib.ExitStack) -> LocalServer:
         return stack.enter_context(LocalServer())
     except (OSError, RuntimeError) as error:
         raise DemoError(str(error)) from error
+
+
+def _switch(
+    stack: contextlib.ExitStack, local: LocalServer, sessions: SessionManager
+) -> Switch:
+    switch = Switch(local, sessions)
+    stack.callback(switch.close)
+    return switch
 
 
 def _server(sessions: SessionManager) -> str:

@@ -10,7 +10,6 @@ anybody.
 
 from __future__ import annotations
 
-import binascii
 import collections.abc as cabc
 import hashlib
 import hmac
@@ -25,6 +24,7 @@ from werkzeug.http import http_date
 from ..config import SessionConfig
 from ..errors import ConfigurationError
 from ..model.record import digest
+from ..model.record import from_url_safe_base64
 from ..model.record import url_safe_base64
 
 _SALT = b"wsgi-redis-session cookie"
@@ -34,9 +34,6 @@ _MAX_LENGTH = 256
 
 #: Of several genuine cookies, as many are looked at, newest first.
 _MAX_CANDIDATES = 4
-
-#: From Base64 for URLs to the standard one.
-_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 #: Browsers keep no cookie for longer than 400 days (RFC 6265bis, section 5.5).
 _MAX_AGE = 400 * 86400
@@ -203,7 +200,7 @@ class SessionCookie:
             int(created, 16),
             kind == b"p",
             int(drawn, 16),
-            _timestamp(issued),
+            int.from_bytes(from_url_safe_base64(issued)),
         )
 
     def _dump(
@@ -268,11 +265,6 @@ def _prepared(config: SessionConfig, *, lasting: bool) -> dict[bool, str]:
         ).removeprefix(f"{name}=")
         for secure in (False, True)
     }
-
-
-def _timestamp(text: bytes) -> int:
-    """What itsdangerous makes of seconds, back."""
-    return int.from_bytes(binascii.a2b_base64(text.translate(_STANDARD) + b"=="))
 
 
 def _secret(option: str, key: str | bytes) -> bytes:

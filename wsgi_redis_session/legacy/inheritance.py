@@ -22,6 +22,7 @@ class Inheritance:
     """
 
     def __init__(self, store: RedisStore, prefix: str) -> None:
+        self._store = store
         self._commands = Commands(store.transport)
         self._key_prefix = store.key_prefix
         self._prefix = prefix
@@ -41,7 +42,7 @@ class Inheritance:
     def tombstone(self, deadline: Deadline, sid: str) -> Tombstone | None:
         """What became of it, if it is one of ours by now."""
         value = self._commands.read(deadline, "GET", self._key_prefix + digest(sid))
-        return None if value is None else layout.tombstone_or_gone(value)
+        return None if value is None else self._store.tombstone(value, sid)
 
     def claim(
         self,
@@ -56,10 +57,10 @@ class Inheritance:
         key = self._key_prefix + digest(sid)
         value = layout.write_tombstone(tombstone)
         if frozen is not None:
-            value += layout.write(frozen)
+            value += self._store.value(frozen)
         if self._commands.write(deadline, "SET", key, value, "NX", "PX", digits(ttl)):
             return None
         found = self._commands.read(deadline, "GET", key)
         if found is None or found == value:
             return None  # it was us, and the reply was lost
-        return layout.tombstone_or_gone(found)
+        return self._store.tombstone(found, sid)

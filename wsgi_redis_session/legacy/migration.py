@@ -84,11 +84,15 @@ class Migration:
         store: RedisStore,
         lifetimes: Lifetimes,
         *,
+        notice: cabc.Callable[[Deadline, Record], bool] | None,
         prefix: str,
         seconds: float,
     ) -> None:
         self._reader = reader
         self._serializer = serializer
+        self._store = store
+        # Tells the index of users; false where all the user's sessions were revoked.
+        self._notice = notice
         self._transport = store.transport
         self._commands = Commands(store.transport)
         self._key_prefix = store.key_prefix
@@ -112,15 +116,17 @@ class Migration:
         if dry:
             tally.migrated = len(found)
             return tally
+        if self._notice is not None:
+            count = len(found)
+            found = [old for old in found if self._notice(self._deadline(), old.new)]
+            tally.settled = count - len(found)
         # Whatever stops this leaves each session as it was, or under both keys, or
         # with a tombstone that leads to the new one.
         self._write(
-            ("SET", self._key(old.new.id), layout.write(old.new), *_px(old.ttl))
-            for old in found
+            self._set(old, old.new.id, self._store.value(old.new)) for old in found
         )
         claimed = self._write(
-            ("SET", self._key(digest(old.sid)), _tombstone(old), "NX", *_px(old.ttl))
-            for old in found
+            self._set(old, digest(old.sid), _tombstone(old)) for old in found
         )
         taken = [old for old, reply in zip(found, claimed, strict=True) if not reply]
         stands = self._write(("GET", self._key(digest(old.sid))) for old in taken)
@@ -131,7 +137,7 @@ class Migration:
         ]
         self._write(("DEL", self._key(old.new.id)) for old in settled)
         self._write(("DEL", old.key) for old in found)
-        tally.settled = len(settled)
+        tally.settled += len(settled)
         tally.migrated = len(found) - len(settled)
         return tally
 
@@ -168,6 +174,10 @@ class Migration:
     def _write(self, commands: cabc.Iterable[Command]) -> list[t.Any]:
         return self._commands.all(self._deadline(), [*commands])
 
+    def _set(self, old: _Old, session_id: str, value: bytes) -> Command:
+        """Where there is something, a revocation say, it stays."""
+        return "SET", self._key(session_id), value, "NX", "PX", digits(old.ttl)
+
     def _is_theirs(self, key: str) -> bool:
         is_ours = key.startswith(self._key_prefix) and self._key_prefix.startswith(
             self._prefix
@@ -179,10 +189,6 @@ class Migration:
 
     def _deadline(self) -> Deadline:
         return Deadline(self._seconds)
-
-
-def _px(ttl: int) -> tuple[str, bytes]:
-    return "PX", digits(ttl)
 
 
 def _tombstone(old: _Old) -> bytes:

@@ -12,10 +12,10 @@ import typing as t
 from ..errors import NotSerializable
 from ..errors import SessionClosed
 from .changes import Changes
+from .packing import Packing
 from .record import Record
 from .record import shortened
 from .record import State
-from .serializer import Serializer
 from .source import Source
 from .source import Stage
 from .values import IMMUTABLE
@@ -32,22 +32,23 @@ class Draft:
         "_handed_out",
         "_has_removed",
         "_packed",
-        "_serializer",
         "_source",
         "_values",
         "base",
         "ended",
         "has_saved",
         "must_save",
+        "packing",
         "permanent",
         "state",
         "wants_new_sid",
     )
 
     def __init__(
-        self, base: Record, state: State, serializer: Serializer, source: Source
+        self, base: Record, state: State, packing: Packing, source: Source
     ) -> None:
-        self._serializer = serializer
+        #: Packs and unpacks values.
+        self.packing = packing
         self._source = source
         #: What ``destroy()`` was called on.
         self.ended: Record | None = None
@@ -84,11 +85,6 @@ class Draft:
         """All names in their order."""
         return list(self._packed)
 
-    @property
-    def size(self) -> int:
-        """How many names there are."""
-        return len(self._packed)
-
     def value(self, name: str) -> t.Any:
         """The value of a name; raises :exc:`KeyError`.
 
@@ -100,7 +96,7 @@ class Draft:
         packed = self._packed[name]
         assert packed is not None  # a value without its bytes is in _values
         try:
-            value = self._serializer.loads(packed)
+            value = self.packing.loads(packed)
         except Exception:  # whatever a serializer makes of bytes that are damaged
             self._forget_all_but_assigned()
             raise KeyError(name) from None
@@ -239,36 +235,13 @@ class Draft:
     def _pack(self, name: str, is_set: bool) -> bytes:
         value = self._values[name]
         try:
-            return self.dumps(name, value)
+            return self.packing.dumps(name, value)
         except NotSerializable:
             # Others may have stored what this serializer reads but does not write.
             stored = self.base.packed.get(name)
-            if is_set or stored is None or not self._is_as_stored(value, stored):
+            if is_set or stored is None or not self.packing.keeps(value, stored):
                 raise
             return stored
-
-    def _is_as_stored(self, value: t.Any, stored: bytes) -> bool:
-        try:
-            return bool(self._serializer.loads(stored) == value)
-        except RecursionError:
-            return False
-
-    def dumps(self, name: str, value: t.Any) -> bytes:
-        """Pack one value.
-
-        Raises :exc:`~wsgi_redis_session.NotSerializable` naming the session's key.
-        """
-        try:
-            return self._serializer.dumps(value)
-        except (TypeError, ValueError) as error:
-            raise NotSerializable(
-                f"session[{shortened(name)}] was not saved, nor anything else in this "
-                f"session: {error}"
-            ) from error
-
-    def loads(self, packed: bytes) -> t.Any:
-        """Unpack one value; raises what the serializer does."""
-        return self._serializer.loads(packed)
 
     def report_undecodable(self, record: Record) -> None:
         """Report that values of a session cannot be read."""

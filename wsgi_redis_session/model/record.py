@@ -16,7 +16,11 @@ import typing as t
 
 from ..errors import Undecodable
 
+if t.TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 #: What :func:`secrets.token_bytes` calls.
 _draw = secrets.SystemRandom().randbytes
@@ -33,6 +37,16 @@ def url_safe_base64(data: bytes) -> bytes:
     """Base64 for URLs, without padding (RFC 4648, sections 3.2 and 5)."""
     encoded = binascii.b2a_base64(data, newline=False)
     return encoded.translate(_URL_SAFE, delete=b"=")
+
+
+def from_url_safe_base64(text: bytes) -> bytes:
+    """The way back; raises :exc:`ValueError`."""
+    return binascii.a2b_base64(text.translate(_STANDARD) + b"==")
+
+
+def xor(one: bytes, other: bytes) -> bytes:
+    """Of two texts of the same length."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(other))
 
 
 def digests(sid: str) -> tuple[str, bytes]:
@@ -58,6 +72,28 @@ def shortened(name: str) -> str:
     return reprlib.repr(name)
 
 
+class Sealed(t.NamedTuple):
+    """How the values of a session are sealed, see the option ``encrypt``."""
+
+    #: The data key, and the number that was drawn with it: values merge only with
+    #: those that are sealed with the same one.
+    key: bytes
+    key_id: bytes
+    #: What seals with it.
+    aead: AESGCM
+    #: The data key as it is stored: its id, and itself wrapped for one session id.
+    envelope: bytes
+    #: Hidden names and sealed values, as they are stored.
+    hidden: cabc.Mapping[str, bytes]
+    #: The names and values that these stand for, in the same order.
+    packed: dict[str, bytes]
+    #: Whether the envelope is not what the current secret makes for this session id.
+    is_stale: bool
+
+    def __repr__(self) -> str:
+        return f"<Sealed {self.key_id.hex()}>"
+
+
 class Record(t.NamedTuple):
     """A session as it is stored, or one that is not stored yet."""
 
@@ -79,6 +115,8 @@ class Record(t.NamedTuple):
     revisions: bytes = b""
     #: Names and their packed values.
     packed: cabc.Mapping[str, bytes] = types.MappingProxyType({})
+    #: ``None`` where nothing is sealed, or the next data key is yet to be drawn.
+    sealed: Sealed | None = None
 
     def __repr__(self) -> str:
         return f"<Record {self.id}>"
@@ -114,7 +152,18 @@ class Record(t.NamedTuple):
             permanent,
             revisions,
             packed,
+            self.sealed,
         )
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is to be sealed, or its data key to be wrapped anew."""
+        return self.sealed is not None and self.sealed.is_stale
+
+    def unsealed(self) -> Record:
+        """The same session, with a data key yet to be drawn: whoever had one of its
+        session ids has the one that it had."""
+        return self._replace(sealed=None)
 
     def renamed(self, now: int) -> Record:
         """The same session under a new session id."""
@@ -123,7 +172,10 @@ class Record(t.NamedTuple):
     def under(self, sid: str, drawn: int) -> Record:
         """The same session under another session id."""
         session_id, binding = digests(sid)
-        return self._replace(sid=sid, id=session_id, binding=binding, drawn=drawn)
+        sealed = self.sealed and self.sealed._replace(is_stale=True)
+        return self._replace(
+            sid=sid, id=session_id, binding=binding, drawn=drawn, sealed=sealed
+        )
 
 
 class Stored(t.NamedTuple):
@@ -134,10 +186,19 @@ class Stored(t.NamedTuple):
     binding: bytes
     created: int
     device: bytes
+    #: Names and their packed values; where they are sealed, hidden names and sealed
+    #: values.
     packed: dict[str, bytes]
+    #: The wrapped data key; empty where nothing is sealed.
+    envelope: bytes = b""
 
     def under(self, sid: str, session_id: str, drawn: int) -> Record:
-        """The session of a session id, to which the caller knows it to be bound."""
+        """The session of a session id, to which the caller knows it to be bound.
+
+        Raises :exc:`~wsgi_redis_session.errors.Undecodable` where it is sealed.
+        """
+        if self.envelope:
+            raise Undecodable("the session is sealed, and encrypt is not set")
         return Record(
             sid,
             session_id,
@@ -183,10 +244,8 @@ class Tombstone(t.NamedTuple):
     @classmethod
     def moved(cls, sid: str, successor: Record) -> Tombstone:
         """For a session id whose session goes on under another one."""
-        raw = binascii.a2b_base64(
-            successor.sid.replace("-", "+").replace("_", "/") + "="
-        )
-        wrapped = _xor(raw, _wrapping_key(sid, successor.id))
+        raw = from_url_safe_base64(successor.sid.encode("ascii"))
+        wrapped = xor(raw, _wrapping_key(sid, successor.id))
         return cls(State.MOVED, successor.id, wrapped)
 
     def successor_of(self, sid: str) -> str:
@@ -195,7 +254,7 @@ class Tombstone(t.NamedTuple):
         Raises :exc:`~wsgi_redis_session.errors.Undecodable` where this tombstone was
         not made for it.
         """
-        raw = _xor(self.wrapped_sid, _wrapping_key(sid, self.successor))
+        raw = xor(self.wrapped_sid, _wrapping_key(sid, self.successor))
         found = url_safe_base64(raw).decode("ascii")
         if not hmac.compare_digest(digest(found), self.successor):
             raise Undecodable("the tombstone is not that of this session")
@@ -204,8 +263,3 @@ class Tombstone(t.NamedTuple):
 
 def _wrapping_key(sid: str, successor: str) -> bytes:
     return hmac.digest(sid.encode("ascii"), f"successor{successor}".encode(), "sha256")
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    number = int.from_bytes(one) ^ int.from_bytes(other)
-    return number.to_bytes(len(other))

@@ -7,8 +7,14 @@ import copy
 import operator
 import typing as t
 
+from .csrf import masked
+from .csrf import matches
+from .csrf import new_secret
 from .draft import Draft
 from .source import Source
+from .values import AUTHENTICATED
+from .values import CSRF
+from .values import OWN_NAMES
 
 
 class Session(cabc.MutableMapping[str, t.Any]):
@@ -63,6 +69,24 @@ class Session(cabc.MutableMapping[str, t.Any]):
         return self._look().base.created / 1000
 
     @property
+    def device(self) -> str:
+        """Drawn at random when the session began; it stays when the session id changes,
+        and :meth:`SessionManager.of_user
+        <wsgi_redis_session.SessionManager.of_user>` lists it."""
+        return self._look().base.device.hex()
+
+    @property
+    def authenticated_at(self) -> float | None:
+        """When the user last logged in, by the option ``user_key``, or confirmed who it
+        is, in seconds since the epoch; ``None`` where nobody has.
+
+        Compare it with the time before what is worth a second look: a change of the
+        password, say.
+        """
+        found = self._own(AUTHENTICATED)
+        return found / 1000 if isinstance(found, int) else None
+
+    @property
     def permanent(self) -> bool:
         """Whether the session outlives the browser, for ``permanent_lifetime``."""
         return self._look().permanent
@@ -95,6 +119,33 @@ class Session(cabc.MutableMapping[str, t.Any]):
         """
         self._look().renew()
 
+    def confirm(self) -> None:
+        """The user has shown once more who it is: sets :attr:`authenticated_at`, and
+        does what :meth:`regenerate` does."""
+        draft = self._look()
+        draft.renew()
+        draft.assign(AUTHENTICATED, self._source.now())
+
+    def csrf_token(self) -> str:
+        """A token for a form, different each time, that :meth:`check_csrf_token` knows.
+
+        It is good until the session id changes at a login, a logout,
+        :meth:`regenerate` or :meth:`confirm`; so answer a login with a redirect and not
+        with a form. A visitor who has no session gets one.
+        """
+        draft, secret = self._look(), self._own(CSRF)
+        is_shut_out = draft.wants_new_sid and CSRF not in draft.assigned
+        if not isinstance(secret, str) or is_shut_out:
+            secret = new_secret()
+            draft.assign(CSRF, secret)
+        return masked(secret)
+
+    def check_csrf_token(self, token: str | None) -> bool:
+        """Whether what a form has sent is a token of this session's, in constant
+        time."""
+        secret = self._own(CSRF)
+        return isinstance(secret, str) and matches(token, secret)
+
     def destroy(self) -> None:
         """End the session: its data go, and its cookie never works again.
 
@@ -113,6 +164,8 @@ class Session(cabc.MutableMapping[str, t.Any]):
             raise TypeError(
                 f"names in a session are strings, not {type(name).__qualname__}"
             )
+        if name in OWN_NAMES:
+            raise ValueError(f"{name!r} is a name that the library itself uses")
         draft.assign(name, value)
 
     def __delitem__(self, name: str) -> None:
@@ -120,12 +173,23 @@ class Session(cabc.MutableMapping[str, t.Any]):
 
     def __iter__(self) -> cabc.Iterator[str]:
         # Unpacked first: one unreadable value ends the session, not the loop.
-        for name in self._look().names():
+        for name in self._names():
             self.get(name)
-        return iter(self._look().names())
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return self._look().size
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        return [name for name in self._look().names() if name not in OWN_NAMES]
+
+    def _own(self, name: str) -> t.Any:
+        """What the library keeps under one of its own names, or ``None``."""
+        draft = self._look()
+        try:
+            return draft.value(name)
+        except KeyError:
+            return None
 
     def popitem(self) -> tuple[str, t.Any]:
         """Remove and return the name that was added last, and its value."""

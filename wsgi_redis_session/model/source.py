@@ -35,6 +35,9 @@ class Source(t.Protocol):
     def fresh(self) -> Record:
         """A new session."""
 
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+
     def undecodable(self, record: Record) -> None:
         """Take note of stored values that cannot be read."""
 

@@ -11,6 +11,13 @@ from uuid import UUID
 
 from markupsafe import Markup
 
+#: What the library itself keeps among the values: when the user logged in or
+#: confirmed, in milliseconds since the epoch, and the secret of the tokens in forms.
+#: Applications neither see these names nor set them.
+AUTHENTICATED = "\0authenticated"
+CSRF = "\0csrf"
+OWN_NAMES = frozenset({AUTHENTICATED, CSRF})
+
 #: Values that nobody can change once they have them.
 IMMUTABLE = frozenset(
     {

@@ -14,30 +14,27 @@ from ..events import EventName
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
-from ..model.record import digest
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import State
 from ..model.record import Tombstone
-from ..store.sessions import Conflict
-from ..store.sessions import Saved
-from ..store.sessions import TooLarge
+from ..store.results import Conflict
+from ..store.results import Saved
+from ..store.results import TooLarge
 from ..transport.deadline import Deadline
+from .outlook import Outlook
 from .step import next_step
 from .step import Sight
 from .step import Step
-from .step import UserChange
 from .step import Wish
 from .successor import Successor
-from .turns import Turn
-from .version import Version
+from .wishes import wished
 
 if t.TYPE_CHECKING:
     from .exchange import Exchange
 
-#: The longest pause of those who contend for a session in several processes, in
-#: seconds.
-_LONGEST_PAUSE = 0.05
+#: Why a login or another request came to nothing.
+_REVOKED = "all the user's sessions were revoked"
 
 
 class Commit:
@@ -50,27 +47,11 @@ class Commit:
         self._exchange = exchange
         self._parts = parts
         self._draft = draft
-        version = self._version = Version(draft, parts.config)
-        changes = version.changes
-        self._wish = Wish(
-            ends=draft.ended is not None,
-            user=parts.user_key.change(draft, draft.base.packed, changes.packed),
-            renews=draft.wants_new_sid,
-            saves=version.is_changed,
-            is_empty=not changes.packed,
-            may_be_login=parts.user_key.name is None and draft.may_be_login,
-            rotates=may_rotate and exchange.is_rotation_due,
-            adopts=exchange.predecessor is not None and draft.state is State.LIVE,
-            is_late=is_late,
-        )
-        self._sight = Sight(draft.state, was_live=draft.state is State.GONE)
-        #: What stands in the place of the session, once that is known.
-        self._tombstone = exchange.tombstone
+        version, self._wish = wished(exchange, draft, may_rotate, is_late)
         self._deadline = Deadline(parts.operation_timeout)
+        self._outlook = Outlook(exchange, draft, version, self._deadline)
         #: What is stored under a new session id that nobody knows yet.
         self._successor: Successor | None = None
-        self._attempts = 0
-        self._turn: Turn | None = None
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -80,27 +61,19 @@ class Commit:
                 raise SessionUnavailable(failure.detail) from failure
             outcome = None
             while outcome is None:
-                outcome = self._take(next_step(self._wish, self._sight))
+                outcome = self._take(next_step(self._wish, self._outlook.sight))
             self._discard()
             return outcome
         except SessionUnavailable as error:
             if failure is None:
-                self._tell("unavailable", self._draft.base, str(error))
-            if not self._may_be_lost:
+                self._outlook.tell("unavailable", self._draft.base, str(error))
+            is_dropped = self._parts.config.on_unavailable == "anonymous"
+            if not (self._wish.is_passing or (is_dropped and self._wish.may_be_lost)):
                 raise
             return self._lose("Redis is away", is_outage=True)
         finally:
-            if self._turn is not None:
-                self._turn.leave()
-
-    @property
-    def _may_be_lost(self) -> bool:
-        """A login or a logout that did not happen is never reported as one."""
-        wish = self._wish
-        if wish.ends or wish.renews or wish.user is not UserChange.NONE:
-            return False
-        is_only_rotating = wish.rotates and not (wish.saves or wish.adopts)
-        return is_only_rotating or self._parts.config.on_unavailable == "anonymous"
+            if self._outlook.contention is not None:
+                self._outlook.contention.leave()
 
     def _take(self, step: Step) -> Outcome | None:
         """Take a step; ``None`` where the next one is to be asked for."""
@@ -110,11 +83,13 @@ class Commit:
             case Step.SAVE:
                 return self._save()
             case Step.CREATE:
-                return self._create(self._version.whole())
+                return self._create(self._outlook.version.whole())
             case Step.PART:
-                frozen = self._tombstone.frozen if self._tombstone else None
+                frozen = (
+                    self._outlook.tombstone.frozen if self._outlook.tombstone else None
+                )
                 now = self._parts.lifetimes.now()
-                return self._create(self._version.parted(frozen, now))
+                return self._create(self._outlook.version.parted(frozen, now))
             case Step.RENEW | Step.MOVE:
                 return self._renew(is_closing=step is Step.RENEW)
             case Step.FOLLOW:
@@ -124,9 +99,9 @@ class Commit:
             case Step.DROP:
                 return self._lose("it ended or was renewed while the request ran")
             case Step.ASK_AGE:
-                self._ask_age()
+                self._outlook.ask_age()
             case Step.ASK_SUCCESSOR:
-                self._ask_successor()
+                self._outlook.ask_successor()
             case Step.REFUSE:
                 stored = self._draft.base.stored
                 change = "a new session id" if stored else "a new session"
@@ -134,26 +109,32 @@ class Commit:
         return None
 
     def _keep(self) -> Outcome:
-        exchange, is_live = self._exchange, self._sight.state is State.LIVE
+        exchange, is_live = self._exchange, self._outlook.sight.state is State.LIVE
         if self._wish.is_late or not (exchange.is_cookie_due and is_live):
             return UNCHANGED
-        seen = self._version.seen
+        seen = self._outlook.version.seen
         if seen is not self._draft.base:
-            self._draft.settle(seen, self._version.own)
+            self._draft.settle(seen, self._outlook.version.own)
         return Outcome(exchange.write_cookie(seen), renewal=True)
 
     def _save(self) -> Outcome | None:
-        version = self._version
+        version = self._outlook.version
         expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
+        directory = self._parts.directory
+        if directory is not None and version.sets_kind:
+            # It may live longer from now on, and so does what the index knows of it.
+            whole, visitor = version.whole(), self._exchange.visitor
+            if not directory.notice(self._deadline, whole, visitor):
+                return self._lose(_REVOKED)
         result = self._parts.store.save(
             self._deadline,
             version.seen,
             version.whole(),
             version.changes,
             expiry,
-            sets_kind=self._draft.sets_kind,
+            sets_kind=version.sets_kind,
             detect_conflicts=self._parts.config.on_conflict is not None,
         )
         if type(result) is Saved:
@@ -165,26 +146,27 @@ class Commit:
                 f"{result.limit}, and was not saved."
             )
         if isinstance(result, Conflict):
-            self._meet(result.theirs)
+            self._outlook.meet(result.theirs)
         else:
-            self._see(result)
+            self._outlook.see(result)
         return None
 
     def _saved(self, result: Saved) -> Outcome:
         exchange, record = self._exchange, result.record
         is_of_another_kind = record.permanent != self._draft.base.permanent
-        self._draft.settle(record, self._version.own)
+        self._draft.settle(record, self._outlook.version.own)
         events = self._parts.events
         if result.merged:
-            self._tell("merged", record)
+            self._outlook.tell("merged", record)
         if events.observers or events.listeners:
-            self._tell("saved", record)
+            self._outlook.tell("saved", record)
         if self._wish.is_late:
             return UNCHANGED
         if not record.packed:
             return Outcome(exchange.clear_cookie())
         if exchange.is_cookie_due or result.revived or is_of_another_kind:
-            return Outcome(exchange.write_cookie(record))
+            is_renewal = not self._wish.saves
+            return Outcome(exchange.write_cookie(record), renewal=is_renewal)
         return UNCHANGED
 
     def _create(self, record: Record) -> Outcome:
@@ -195,44 +177,73 @@ class Commit:
         if expiry is None:
             return self._lose("its lifetime is over")
         successor = self._begin_successor()
-        return self._go_on_as(successor.store(record, expiry), "created")
+        new = successor.store(record, expiry)
+        if new is None:
+            return self._lose(_REVOKED)
+        outcome = self._go_on_as(new, "created")
+        successor.tidy()
+        return outcome
 
     def _renew(self, *, is_closing: bool) -> Outcome | None:
         """Store the session under a new session id, which nobody knows yet, then retire
         the old one, if it is still what was seen: a session that others have ended does
         not escape, and nothing that others have saved is lost."""
         user, predecessor = self._wish.user, self._exchange.predecessor
-        record = self._version.renewed(user, self._parts.lifetimes.now())
+        record = self._outlook.version.renewed(user, self._parts.lifetimes.now())
         expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
+        if is_closing and record.sealed:
+            record = record.unsealed()
+        seen = self._outlook.version.seen
+        continued = "" if self._wish.logs_in else seen.id
         successor = self._begin_successor()
-        new, seen = successor.store(record, expiry), self._version.seen
+        new = successor.store(record, expiry, continued)
+        if new is None:
+            return self._refused(seen if continued else None)
         if is_closing:
             found = successor.succeed(seen, user, predecessor)
         else:
             found = successor.follow(seen, predecessor, expiry)
         if isinstance(found, Tombstone):
-            self._see(found)
+            self._outlook.see(found)
             return None
         if found is not None:
-            self._tell("merged", found)
-            self._meet(found)
+            self._outlook.tell("merged", found)
+            self._outlook.meet(found)
             return None
         if predecessor is not None:
-            return self._go_on_as(new, "migrated")
-        was = f"was {seen.id}"
-        return self._go_on_as(new, "regenerated" if is_closing else "rotated", was)
+            outcome = self._go_on_as(new, "migrated")
+        else:
+            name: EventName = "regenerated" if is_closing else "rotated"
+            outcome = self._go_on_as(new, name, f"was {seen.id}")
+        successor.tidy(seen)
+        return outcome
+
+    def _refused(self, seen: Record | None) -> Outcome | None:
+        """All the user's sessions were revoked. So a login is none; and where it is a
+        session that goes on, it ends, if it has not got a new session id meanwhile."""
+        if seen is None:
+            return self._lose(_REVOKED)
+        if self._exchange.predecessor is not None:
+            self._exchange.predecessor.end(self._deadline)
+            return self._lose(_REVOKED)
+        found = self._parts.store.barred(self._deadline, seen)
+        if found is None:
+            return self._lose(_REVOKED)
+        self._outlook.see(found)
+        return None
 
     def _follow(self) -> None:
         """Go on with the session under its new session id."""
         exchange, adopts = self._exchange, self._wish.adopts
-        assert self._tombstone is not None
+        assert self._outlook.tombstone is not None
         now = self._parts.lifetimes.now()
         if not self._wish.closes:
             self._discard()
+        old = exchange.predecessor or self._outlook.version.seen
         found = self._parts.store.follow(
-            self._deadline, self._old_sid, self._tombstone, now
+            self._deadline, old.sid, self._outlook.tombstone, now
         )
         self._wish = self._wish._replace(rotates=False, adopts=False)
         # Whoever moved it gives the browser its cookie; but where each request has
@@ -240,99 +251,61 @@ class Commit:
         exchange.forget()
         exchange.is_cookie_due = adopts
         if isinstance(found, Tombstone):
-            self._see(found)
+            self._outlook.see(found)
         else:
-            self._sight = Sight(State.LIVE, was_live=True)
-            self._meet(found)
+            self._outlook.sight = Sight(State.LIVE, was_live=True)
+            self._outlook.meet(found)
 
     def _end(self) -> Outcome | None:
         """End the session, and every other one that the browser named with it."""
         exchange, draft, store = self._exchange, self._draft, self._parts.store
         ended = draft.take_ended()
-        sids = [ticket.sid for ticket in exchange.tickets]
-        if ended.stored:
-            sids.append(ended.sid)
         if exchange.predecessor is not None:
             exchange.predecessor.end(self._deadline)
-        ids = [exchange.old_id] if exchange.old_id else []
-        for session_id in dict.fromkeys([*map(digest, sids), *ids]):
+        for session_id in self._outlook.named | ({ended.id} if ended.stored else set()):
             store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()
         if ended.stored:
-            self._tell("destroyed", ended)
-        self._version = Version(draft, self._parts.config)
-        if self._version.changes.packed:
-            self._wish = Wish(saves=True, is_late=self._wish.is_late)
-            self._sight = Sight(State.NEW)
+            self._outlook.tell("destroyed", ended)
+            if self._parts.directory is not None:
+                self._parts.directory.leave(self._deadline, ended)
+        is_late = self._wish.is_late
+        self._outlook.version, wish = wished(exchange, draft, False, is_late)
+        if not wish.is_empty:
+            self._wish = Wish(user=wish.user, saves=True, is_late=is_late)
+            self._outlook.sight = Sight(State.NEW)
             return None
-        if not is_known or self._wish.is_late:
+        if not is_known or is_late:
             return UNCHANGED
         return Outcome(exchange.clear_cookie())
 
-    def _ask_age(self) -> None:
-        assert self._tombstone is not None
-        left = self._parts.store.left(self._deadline, self._exchange.old_id)
-        age = self._parts.lifetimes.age(self._tombstone, left)
-        self._sight = self._sight._replace(age=age)
-
-    def _ask_successor(self) -> None:
-        assert self._tombstone is not None
-        goes_on = self._parts.store.goes_on(self._deadline, self._tombstone.successor)
-        self._sight = self._sight._replace(goes_on=goes_on)
-
     def _lose(self, reason: str, *, is_outage: bool = False) -> Outcome:
         """Drop the changes. No cookie: the browser may already have a newer one."""
-        lost = [*map(shortened, self._version.changes.names)]
+        lost = [*map(shortened, self._outlook.version.changes.names)]
         if self._draft.sets_kind:
             lost.append("whether it is permanent")
         if lost:
             dropped = ", ".join(lost)
             detail = f"{reason}; dropped: {dropped}"
-            self._tell("lost", self._draft.base, detail, is_outage=is_outage)
-        self._draft.lose(self._version.own)
+            self._outlook.tell("lost", self._draft.base, detail, is_outage=is_outage)
+        self._draft.lose(self._outlook.version.own)
         self._exchange.forget()
         return UNCHANGED
 
     def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
         """The session has a session id that the browser is to learn."""
         self._successor = None
-        self._draft.settle(record, self._version.own)
+        self._draft.settle(record, self._outlook.version.own)
         self._exchange.forget()
-        self._tell(name, record, detail)
+        self._outlook.tell(name, record, detail)
         if not record.packed:
             return Outcome(self._exchange.clear_cookie())
         return Outcome(self._exchange.write_cookie(record))
 
-    def _see(self, found: Tombstone) -> None:
-        """The session is not there any more."""
-        self._tombstone = found
-        self._sight = Sight(found.state, was_live=True)
-
-    def _meet(self, theirs: Record) -> None:
-        """Others have saved, so that this request is to try again."""
-        self._attempts += 1
-        # What we have just learnt is old after a pause. So every second attempt only
-        # finds out what is stored by then, and the next one is made at once.
-        if self._turn is None and self._attempts == 2:
-            self._turn = self._parts.turns.queue(self._draft.base.id)
-            self._turn.wait(self._deadline)
-        elif self._attempts % 2 == 0:
-            self._deadline.pause(_LONGEST_PAUSE)
-        if self._deadline.left <= 0:
-            raise SessionUnavailable("too many requests write this session at once")
-        decided = self._version.rebase(theirs)
-        if decided:
-            self._tell("conflict", theirs, ", ".join(map(shortened, decided)))
-
-    @property
-    def _old_sid(self) -> str:
-        predecessor = self._exchange.predecessor
-        return self._version.seen.sid if predecessor is None else predecessor.sid
-
     def _begin_successor(self) -> Successor:
         if self._successor is None:
-            self._successor = Successor(self._parts, self._deadline)
+            self._successor = Successor(self._exchange, self._deadline)
         return self._successor
 
     def _discard(self) -> None:
@@ -340,20 +313,3 @@ class Commit:
         if self._successor is not None:
             self._successor.discard()
             self._successor = None
-
-    def _tell(
-        self,
-        name: EventName,
-        record: Record,
-        detail: str = "",
-        *,
-        is_outage: bool = False,
-    ) -> None:
-        self._exchange.tell(
-            name,
-            record.id,
-            detail,
-            packed=record.packed,
-            duration=self._deadline.spent,
-            is_outage=is_outage,
-        )

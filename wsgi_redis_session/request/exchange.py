@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import enum
+import time
 import typing as t
 
 from ..errors import HeadersAlreadySent
@@ -15,6 +15,7 @@ from ..http.cookie import Ticket
 from ..http.headers import Headers
 from ..http.headers import is_shared
 from ..http.headers import with_session
+from ..http.visitor import Visitor
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
@@ -24,22 +25,13 @@ from ..model.record import Tombstone
 from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
+from .loading import Found
+from .loading import Outage
 from .loading import Parts
 from .loading import Predecessor
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-
-class Outage(enum.Enum):
-    """What a look at a session does while Redis does not answer."""
-
-    #: It raises, each time.
-    RAISE = enum.auto()
-    #: It raises once; then the session reads as empty, as error pages need it.
-    RAISE_ONCE = enum.auto()
-    #: The session reads as empty. Nothing can be saved in it.
-    READ_EMPTY = enum.auto()
 
 
 class Exchange:
@@ -49,12 +41,12 @@ class Exchange:
     then calls :meth:`finish` with the response's head, :meth:`save_late` when the body
     has been read, and :meth:`close`; or :meth:`abandon` where the application failed.
 
-    It is the :class:`~wsgi_redis_session.model.source.Source` of its session.
-    ``environ`` is the WSGI environment, which says how the request came when the cookie
-    is written: what stands further inside may have corrected it by then.
+    It is the source of its session. ``environ`` says how the request came when the
+    cookie is written: what stands further inside may have corrected it by then.
     """
 
     __slots__ = (
+        "_began",
         "_script_name",
         "draft",
         "ends_with_body",
@@ -79,6 +71,8 @@ class Exchange:
         self.parts = parts
         self.environ = environ
         self._script_name: str = environ.get("SCRIPT_NAME", "")
+        if parts.directory is not None:
+            self._began = time.monotonic_ns()
         self.stage = Stage.OPEN
         #: The session as the application sees it.
         self.session = parts.session_class(self)
@@ -94,34 +88,32 @@ class Exchange:
         #: What the response has to tell the browser.
         self.outcome = UNCHANGED
 
-    # The session's side.
-
     def load(self) -> Draft:
         """The session that the browser's cookie names, or a new one.
 
         Redis is asked once: an outage is not waited for again in the same request.
         Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
+        #: Whether the session was prolonged, and its cookie is to be as well; whether
+        #: the session id is so old that it is to be replaced.
         self.is_cookie_due = self.is_rotation_due = False
+        #: Another library's session that this one is to replace.
         self.predecessor: Predecessor | None = None
+        #: What stands in the place of a session that was renewed or ended, and the
+        #: digest of the session id where it stands.
         self.tombstone: Tombstone | None = None
         self.old_id = ""
         if self.failure is not None:
             return self._read_empty(self.failure)
-        parts = self.parts
+        parts, deadline = self.parts, Deadline(self.parts.operation_timeout)
         header: str = self.environ.get("HTTP_COOKIE", "")
         tickets = parts.cookie.read(header)
         #: Whether the browser has sent a cookie of our name at all.
         self.had_cookie = tickets is None or bool(tickets)
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
-        loader, deadline = parts.loader, Deadline(parts.operation_timeout)
         try:
-            found = loader.find(deadline, self.tickets, self.tell)
-            is_found = found is not None and found.state is State.LIVE
-            if loader.adoption is not None and not is_found:
-                values = parts.cookie.values(header)
-                found = loader.find_predecessor(deadline, values, self.tell) or found
+            found = parts.loader.find(deadline, self.tickets, self, header)
         except SessionUnavailable as failure:
             self.failure = failure
             self.tell("unavailable", None, str(failure), duration=deadline.spent)
@@ -132,20 +124,18 @@ class Exchange:
             if tickets is None:
                 self.tell("rejected", None, "the cookie is not one of ours")
             return self._begin()
-        #: Whether the session was prolonged, and its cookie is to be as well.
+        return self._go_on(found, deadline)
+
+    def _go_on(self, found: Found, deadline: Deadline) -> Draft:
+        """Go on with a session, or with what is left of one."""
+        parts, base, state = self.parts, found.base, found.state
         self.is_cookie_due = found.is_cookie_due
-        #: Whether the session id is so old that it is to be replaced.
         self.is_rotation_due = found.is_rotation_due
-        #: What stands in the place of a session that was renewed or ended.
-        self.tombstone = found.tombstone
-        #: The digest of the session id where it stands.
+        self.predecessor, self.tombstone = found.predecessor, found.tombstone
         self.old_id = found.old_id
-        #: Another library's session that this one is to replace.
-        self.predecessor = found.predecessor
-        base, events = found.base, parts.events
-        if (events.observers or events.listeners) and found.state is State.LIVE:
+        if state is State.LIVE and (parts.events.observers or parts.events.listeners):
             self.tell("loaded", base.id, packed=base.packed, duration=deadline.spent)
-        self.draft = Draft(base, found.state, parts.serializer, self)
+        self.draft = Draft(base, state, parts.packing, self)
         return self.draft
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
@@ -157,8 +147,22 @@ class Exchange:
 
     def _begin(self) -> Draft:
         """Begin a new session."""
-        self.draft = Draft(self.fresh(), State.NEW, self.parts.serializer, self)
+        self.draft = Draft(self.fresh(), State.NEW, self.parts.packing, self)
         return self.draft
+
+    @property
+    def age(self) -> int:
+        """How long ago the request began, in microseconds."""
+        return (time.monotonic_ns() - self._began) // 1000
+
+    @property
+    def visitor(self) -> Visitor:
+        """Who has sent it, as far as that may be kept."""
+        return Visitor.of(self.environ, self.parts.config)
+
+    def now(self) -> int:
+        """In milliseconds since the epoch."""
+        return self.parts.lifetimes.now()
 
     def fresh(self) -> Record:
         """A new session."""
@@ -190,7 +194,7 @@ class Exchange:
         parts, about = self.parts, UNKNOWN
         if parts.events.is_heard(name):
             user = parts.user_key.shown(packed)
-            about = Circumstances.of(self.environ, user, duration)
+            about = Circumstances(user, *self.visitor, duration)
         parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
 
     # The door's side.
@@ -297,16 +301,15 @@ class Exchange:
             record.created,
             record.permanent,
             record.drawn,
-            secure=self._is_secure,
+            secure=self.environ.get("wsgi.url_scheme") == "https",
             max_age=max_age,
             script_name=self._script_name,
         )
 
     def clear_cookie(self) -> str:
         """The ``Set-Cookie`` value that makes the browser forget its session."""
-        return self.parts.cookie.clear(
-            secure=self._is_secure, script_name=self._script_name
-        )
+        is_secure = self.environ.get("wsgi.url_scheme") == "https"
+        return self.parts.cookie.clear(secure=is_secure, script_name=self._script_name)
 
     def forget(self) -> None:
         """What the browser came with has been dealt with."""
@@ -314,7 +317,3 @@ class Exchange:
         self.old_id = ""
         self.is_cookie_due = self.is_rotation_due = False
         self.predecessor = None
-
-    @property
-    def _is_secure(self) -> bool:
-        return bool(self.environ.get("wsgi.url_scheme") == "https")

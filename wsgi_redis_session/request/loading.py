@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import enum
 import typing as t
 
 from ..config import SessionConfig
 from ..errors import Undecodable
 from ..events import EventLog
+from ..events import EventName
 from ..events import Tell
 from ..http.cookie import SessionCookie
 from ..http.cookie import Ticket
 from ..lifetimes import Lifetimes
+from ..lifetimes import MAX_LINKS
+from ..model.packing import Packing
 from ..model.record import digest
 from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
-from ..model.serializer import Serializer
 from ..model.session import Session
-from ..store.sessions import MAX_LINKS
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
+from .directory import Directory
+from .directory import Request
 from .turns import Turns
 from .user import UserKey
 
@@ -62,6 +66,17 @@ class Adoption(t.Protocol):
         session or with what became of it."""
 
 
+class Outage(enum.Enum):
+    """What a look at a session does while Redis does not answer."""
+
+    #: It raises, each time.
+    RAISE = enum.auto()
+    #: It raises once; then the session reads as empty, as error pages need it.
+    RAISE_ONCE = enum.auto()
+    #: The session reads as empty. Nothing can be saved in it.
+    READ_EMPTY = enum.auto()
+
+
 class Found(t.NamedTuple):
     """The session that a request gets, and what is known of it."""
 
@@ -89,51 +104,70 @@ class Loader:
     def __init__(
         self,
         store: RedisStore,
+        cookie: SessionCookie,
         lifetimes: Lifetimes,
         adoption: Adoption | None,
-        *,
-        permanent: bool,
+        directory: Directory | None,
+        config: SessionConfig,
     ) -> None:
         self._store = store
+        self._cookie = cookie
         self._lifetimes = lifetimes
-        self.adoption = adoption
-        self._permanent = permanent
+        self._adoption = adoption
+        self._directory = directory
+        self._permanent = config.permanent
 
     def fresh(self) -> Record:
         """A new session."""
         return Record.fresh(self._lifetimes.now(), self._permanent)
 
     def find(
-        self, deadline: Deadline, tickets: list[Ticket], tell: Tell
+        self, deadline: Deadline, tickets: list[Ticket], request: Request, header: str
     ) -> Found | None:
         """The session that one of these cookies names; where none is alive, what is
-        left of the first one of which something is left."""
+        left of the first one of which something is left.
+
+        ``header`` is the whole ``Cookie`` header, in which those of another library may
+        be.
+        """
         left: Found | None = None
         for ticket in tickets:
             try:
                 found = self._find(deadline, ticket)
             except Undecodable as error:
-                _tell_undecodable(tell, deadline, ticket.sid, error)
+                _tell_undecodable(request, deadline, ticket.sid, error)
                 continue
-            if found is not None and found.state is State.LIVE:
+            if found is None or found.state is not State.LIVE:
+                self._tell_over(request, deadline, ticket, is_gone=found is None)
+                left = left or found
+            elif not found.is_cookie_due or self._goes_on(deadline, found, request):
                 return found
-            self._tell_over(tell, deadline, ticket, is_gone=found is None)
-            left = left or found
-        return left
+        if self._adoption is None:
+            return left
+        return self._find_predecessor(deadline, request, header) or left
 
-    def find_predecessor(
-        self, deadline: Deadline, values: cabc.Iterable[str], tell: Tell
+    def _goes_on(self, deadline: Deadline, found: Found, request: Request) -> bool:
+        """Whether a session that begins to idle anew was not to end."""
+        if self._directory is None:
+            return True
+        return self._directory.notice(deadline, found.base, request.visitor)
+
+    def _find_predecessor(
+        self, deadline: Deadline, request: Request, header: str
     ) -> Found | None:
         """The session that a cookie of another library names."""
-        if self.adoption is None:
-            return None
-        for sid, what in self.adoption.find(deadline, values, tell):
+        assert self._adoption is not None
+        values = self._cookie.values(header)
+        for sid, what in self._adoption.find(deadline, values, request.tell):
             if not isinstance(what, Tombstone):
+                if self._directory and self._directory.refuses(deadline, what.record):
+                    what.end(deadline)
+                    continue
                 return Found(what.record, State.LIVE, predecessor=what)
             try:
                 found = self._follow(deadline, sid, what)
             except Undecodable as error:
-                _tell_undecodable(tell, deadline, sid, error)
+                _tell_undecodable(request, deadline, sid, error)
                 continue
             if found is not None:
                 return found
@@ -185,20 +219,19 @@ class Loader:
         return Found(base, found.state, tombstone=found, old_id=digest(sid))
 
     def _tell_over(
-        self, tell: Tell, deadline: Deadline, ticket: Ticket, *, is_gone: bool
+        self, request: Request, deadline: Deadline, ticket: Ticket, *, is_gone: bool
     ) -> None:
         """A cookie names a session that is not alive any more."""
-        session_id, times = digest(ticket.sid), (ticket.created, ticket.issued)
-        if is_gone and self._lifetimes.has_expired(*times, ticket.permanent):
-            tell("expired", session_id, duration=deadline.spent)
-        else:
-            tell("unknown", session_id, duration=deadline.spent)
+        times = ticket.created, ticket.issued, ticket.permanent
+        is_expired = is_gone and self._lifetimes.has_expired(*times)
+        name: EventName = "expired" if is_expired else "unknown"
+        request.tell(name, digest(ticket.sid), duration=deadline.spent)
 
 
 def _tell_undecodable(
-    tell: Tell, deadline: Deadline, sid: str, error: Undecodable
+    request: Request, deadline: Deadline, sid: str, error: Undecodable
 ) -> None:
-    tell("undecodable", digest(sid), str(error), duration=deadline.spent)
+    request.tell("undecodable", digest(sid), str(error), duration=deadline.spent)
 
 
 class Parts(t.NamedTuple):
@@ -206,12 +239,14 @@ class Parts(t.NamedTuple):
 
     config: SessionConfig
     cookie: SessionCookie
+    #: ``None`` where nobody says who is logged in.
+    directory: Directory | None
     events: EventLog
     lifetimes: Lifetimes
     loader: Loader
     #: How long a load or a commit may take, in seconds.
     operation_timeout: float
-    serializer: Serializer
+    packing: Packing
     session_class: type[Session]
     store: RedisStore
     turns: Turns

@@ -44,6 +44,8 @@ class Wish(t.NamedTuple):
     rotates: bool = False
     #: It is another library's, and is to become one of ours.
     adopts: bool = False
+    #: It is not sealed, or its data key is wrapped with an earlier secret.
+    reseals: bool = False
     #: The headers have left, so that no cookie can be set.
     is_late: bool = False
 
@@ -58,9 +60,23 @@ class Wish(t.NamedTuple):
         return self.renews or self.user is not UserChange.NONE
 
     @property
+    def may_be_lost(self) -> bool:
+        """Whether it may come to nothing: a login or a logout that did not happen is
+        never reported as one."""
+        return not (self.ends or self.closes)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it is nothing that the application has asked for."""
+        is_asked = self.ends or self.closes or self.saves or self.adopts
+        return (self.rotates or self.reseals) and not is_asked
+
+    @property
     def is_void(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.saves or self.closes or self.rotates or self.adopts)
+        return not (
+            self.saves or self.closes or self.rotates or self.adopts or self.reseals
+        )
 
 
 class Sight(t.NamedTuple):
@@ -131,7 +147,7 @@ def _step_with_live(wish: Wish) -> Step:
         return Step.RENEW
     if wish.adopts or (wish.rotates and not wish.is_late):
         return Step.MOVE
-    return Step.SAVE if wish.saves else Step.KEEP
+    return Step.SAVE if wish.saves or wish.reseals else Step.KEEP
 
 
 def _step_with_lost(wish: Wish, sight: Sight) -> Step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..lifetimes import EMPTY_TTL
 from ..lifetimes import Expiry
 from ..lifetimes import MOVED_TTL
@@ -10,9 +12,11 @@ from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
-from .loading import Parts
 from .loading import Predecessor
 from .step import UserChange
+
+if t.TYPE_CHECKING:
+    from .exchange import Exchange
 
 
 class Successor:
@@ -22,24 +26,51 @@ class Successor:
     with :meth:`discard`.
     """
 
-    def __init__(self, parts: Parts, deadline: Deadline) -> None:
-        self._parts = parts
+    def __init__(self, exchange: Exchange, deadline: Deadline) -> None:
+        self._parts = exchange.parts
         self._deadline = deadline
+        self._request = exchange
+        # The sessions that are too many once this one has taken its place.
+        self._surplus: list[tuple[str, bytes]] = []
         #: What is stored; ``None`` where nothing is, or everybody may know it.
         self.record: Record | None = None
 
-    def store(self, record: Record, expiry: Expiry) -> Record:
-        """Store a new session; anew, if there is one already."""
-        store, before = self._parts.store, self.record
+    def store(
+        self, record: Record, expiry: Expiry, continued: str = ""
+    ) -> Record | None:
+        """Store a new session; anew, if there is one already.
+
+        ``continued`` is the digest of the session that it continues for the same user.
+        ``None`` where all the user's sessions were revoked, so that there must be none.
+        """
+        parts, before = self._parts, self.record
         ttl = expiry.of(record.permanent)
         if not record.packed:
             ttl = min(EMPTY_TTL, expiry.transient)
         if before is not None:
             record = record.under(before.sid, before.drawn)
-            store.replace(self._deadline, record, ttl)
-        while before is None and not store.create(self._deadline, record, ttl):
+        directory = parts.directory
+        if directory is not None:
+            surplus = directory.enter(
+                self._deadline, record, ttl, self._request, continued
+            )
+            if surplus is None:
+                self.record = record
+                self.discard()
+                return None
+            self._surplus = surplus
+        if before is not None:
+            return self._kept(
+                parts.store.replace(self._deadline, before, record, expiry)
+            )
+        while (stored := parts.store.create(self._deadline, record, ttl)) is None:
+            if directory is not None and directory.knows(record):
+                return None  # whoever has ended it has found it there
             record = record.renamed(record.drawn)
-        self.record = record
+        return self._kept(stored)
+
+    def _kept(self, record: Record | None) -> Record | None:
+        self.record = record or self.record
         return record
 
     def succeed(
@@ -86,10 +117,21 @@ class Successor:
             freeze=False,
         )
 
+    def tidy(self, old: Record | None = None) -> None:
+        """The session has taken the old one's place: what is not there any more leaves
+        the index of users."""
+        directory = self._parts.directory
+        if directory is not None:
+            if old is not None:
+                directory.leave(self._deadline, old)
+            directory.end_surplus(self._deadline, self._stored, self._surplus)
+
     def discard(self) -> None:
         """What is stored comes to nothing."""
         if self.record is not None:
             self._parts.store.discard(self._deadline, self.record)
+            if self._parts.directory is not None:
+                self._parts.directory.leave(self._deadline, self.record)
             self.record = None
 
     @property

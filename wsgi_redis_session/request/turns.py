@@ -8,6 +8,9 @@ from ..transport.deadline import Deadline
 #: how often it looks at most.
 _LOOKS_EVERY, _LOOKS = 0.005, 100
 
+#: The longest pause of those who contend in several processes, in seconds.
+_LONGEST_PAUSE = 0.05
+
 
 class Turn:
     """A place in the queue for a session; to be left in any case."""
@@ -48,3 +51,32 @@ class Turns:
     def queue(self, session_id: str) -> Turn:
         """Queue up."""
         return Turn(self._queues, session_id)
+
+
+class Contention:
+    """What one request does that meets others, again and again, on one session."""
+
+    def __init__(self, turns: Turns, session_id: str, deadline: Deadline) -> None:
+        self._turns = turns
+        self._session_id = session_id
+        self._deadline = deadline
+        self._attempts = 0
+        self._turn: Turn | None = None
+
+    def met(self) -> None:
+        """Others have saved: let some go first, before the next attempt.
+
+        What was learnt is old after a pause. So every second attempt only finds out
+        what is stored by then, and the next one is made at once.
+        """
+        self._attempts += 1
+        if self._turn is None and self._attempts == 2:
+            self._turn = self._turns.queue(self._session_id)
+            self._turn.wait(self._deadline)
+        elif self._attempts % 2 == 0:
+            self._deadline.pause(_LONGEST_PAUSE)
+
+    def leave(self) -> None:
+        """There will be no other attempt."""
+        if self._turn is not None:
+            self._turn.leave()

@@ -28,12 +28,16 @@ class UserKey:
         self,
         name: str | None,
         serializer: Serializer,
+        confirmed_by: str | None,
         secret: bytes | None = None,
     ) -> None:
         self.name = name
+        #: The name that becomes ``True`` when a user has confirmed who it is.
+        self.confirmed_by = confirmed_by
         self._serializer = serializer
         # Makes the digest that events show; without it they show the identifier.
         self._secret = secret
+        self._yes = serializer.dumps(True)
         #: ``None`` under that name is nobody, as if it were not there.
         self._nobody = serializer.dumps(None)
 
@@ -59,31 +63,58 @@ class UserKey:
             return UserChange.NONE
         if new is None:
             return UserChange.LOGOUT
+        if self.name not in draft.assigned:
+            return UserChange.NONE  # what is stored there was no identifier before
         self._check(draft.value(self.name))
         return UserChange.LOGIN if old is None else UserChange.SWITCH
 
     def shown(self, packed: cabc.Mapping[str, bytes] | None) -> str | None:
         """Who is logged in, as events show it."""
-        found = None if self.name is None or packed is None else self._user(packed)
+        return None if packed is None else self.digest(self.user(packed))
+
+    def digest(self, user: str | None) -> str | None:
+        """A user, by the name that :func:`named` gives, as events show it."""
+        if user is None or self._secret is None:
+            return user
+        return user_digest(self._secret, user)
+
+    def user(self, packed: cabc.Mapping[str, bytes]) -> str | None:
+        """Who is logged in, as a text; ``None`` for nobody."""
+        found = None if self.name is None else self._user(packed)
         if found is None:
             return None
         try:
-            user = str(self._serializer.loads(found))
+            user = self._serializer.loads(found)
         except Exception:  # whatever a serializer makes of bytes that are damaged
             return None
-        if self._secret is None:
-            return user
-        return user_digest(self._secret, user)
+        return named(user)
+
+    def is_confirmed(
+        self, before: cabc.Mapping[str, bytes], now: cabc.Mapping[str, bytes]
+    ) -> bool:
+        """Whether the user has shown once more who it is, as a framework says."""
+        name = self.confirmed_by
+        if name is None or self.names_nobody(now):
+            return False
+        return now.get(name) == self._yes and before.get(name) != self._yes
 
     def _user(self, packed: cabc.Mapping[str, bytes]) -> bytes | None:
         found = packed.get(t.cast(str, self.name))
         return None if found == self._nobody else found
 
     def _check(self, user: object) -> None:
-        if isinstance(user, bool) or not isinstance(user, (str, int, UUID)):
+        if named(user) is None:
             raise ConfigurationError(
                 f"user_key={self.name!r} cannot work: session[{self.name!r}] is a "
                 f"{type(user).__qualname__}, and who is logged in must be a str, an "
                 "int or a UUID. Store the user's id there, and what belongs to the "
                 "user under another name."
             )
+
+
+def named(user: object) -> str | None:
+    """The same user is meant by an identifier and by its text, which is all that a
+    command line has. ``None`` for what is no identifier."""
+    if isinstance(user, bool) or not isinstance(user, (str, int, UUID)):
+        return None
+    return str(user)

@@ -13,6 +13,9 @@ from ..model.draft import Draft
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import Stored
+from ..model.values import AUTHENTICATED
+from ..model.values import CSRF
+from ..model.values import OWN_NAMES
 from .step import UserChange
 
 
@@ -27,17 +30,25 @@ class Version:
         self._config = config
         #: What the request did to what it had loaded.
         self.own = draft.changes()
+        #: Whether the session becomes permanent by it, or temporary.
+        self.sets_kind = draft.sets_kind
         #: The session as it was last seen, and what the request does to that.
         self.seen = draft.base
         self.changes = self.own
 
-    @property
-    def is_changed(self) -> bool:
-        """Whether there is anything to save."""
-        draft, changes = self._draft, self.changes
-        if draft.must_save is not None:
-            return draft.must_save
-        return bool(changes.changed or changes.removed or draft.sets_kind)
+    def shut_out(self, user: UserChange, authenticated: int | None) -> None:
+        """The session is to get a new session id that shuts the old one out: what the
+        library itself keeps in it changes, too."""
+        packed = dict(self.own.packed)
+        if CSRF not in self._draft.assigned:
+            packed.pop(CSRF, None)
+        if authenticated is not None:
+            packed[AUTHENTICATED] = self._draft.packing.dumps(
+                AUTHENTICATED, authenticated
+            )
+        elif user is UserChange.LOGOUT:
+            packed.pop(AUTHENTICATED, None)
+        self.own = self.changes = Changes.between(self._draft.base.packed, packed)
 
     def rebase(self, theirs: Record) -> list[str]:
         """Bring the changes onto what others have stored meanwhile; where both have
@@ -49,7 +60,7 @@ class Version:
             versions = [
                 side.get(name) for side in (base, changes.packed, theirs.packed)
             ]
-            if decide is None or versions[2] == versions[0]:
+            if decide is None or versions[2] == versions[0] or name in OWN_NAMES:
                 continue
             values = self._unpacked(versions, theirs)
             if values is None:
@@ -59,7 +70,7 @@ class Version:
             if value is MISSING:
                 packed.pop(name, None)
             else:
-                packed[name] = self._draft.dumps(name, value)
+                packed[name] = self._draft.packing.dumps(name, value)
         self.seen = theirs
         self.changes = Changes.between(theirs.packed, packed)
         return decided
@@ -69,7 +80,7 @@ class Version:
     ) -> list[t.Any] | None:
         """What ``on_conflict`` is to decide between; ``None`` where one of it cannot be
         read, so that ours counts."""
-        loads = self._draft.loads
+        loads = self._draft.packing.loads
         try:
             return [MISSING if one is None else loads(one) for one in versions]
         except Exception:  # whatever a serializer makes of bytes that are damaged
@@ -79,13 +90,13 @@ class Version:
     def whole(self) -> Record:
         """Everything: what others have stored, and our changes to it."""
         draft = self._draft
-        permanent = draft.permanent if draft.sets_kind else self.seen.permanent
+        permanent = draft.permanent if self.sets_kind else self.seen.permanent
         return self.seen.revised(self._checked(self.changes.packed), permanent)
 
     def renewed(self, user: UserChange, now: int) -> Record:
         """The session as it goes on under a new session id."""
         if user is UserChange.SWITCH:
-            return self.assigned(now)
+            return self.assigned(now)._replace(device=self.seen.device)
         whole = self.whole()
         if user is UserChange.LOGOUT:
             # What the request had seen, and nothing that others save meanwhile.
@@ -95,7 +106,8 @@ class Version:
     def assigned(self, now: int) -> Record:
         """A session that begins with the names that the request has set, and no others,
         because the rest is not its user's."""
-        packed, names = self.changes.packed, self._draft.assigned
+        packed = self.changes.packed
+        names = self._draft.assigned | {AUTHENTICATED}
         kept = {name: packed[name] for name in packed if name in names}
         return self._anew(kept, now, created=now)
 

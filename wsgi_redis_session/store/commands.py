@@ -66,10 +66,8 @@ class Commands:
         question = Question(deadline, ("GET", key), is_ours=is_ours)
         try:
             return self.transport.send(question)
-        except ResponseError as error:
+        except (ResponseError, Misdirected) as error:
             raise self._refused(error) from error
-        except Misdirected:
-            raise Undecodable("the value is that of another session") from None
 
     def run(
         self,
@@ -82,10 +80,8 @@ class Commands:
         """The reply to a script that reads one session. Raises as :meth:`get` does."""
         try:
             return self._run(deadline, script, key, args, is_ours)
-        except ResponseError as error:
+        except (ResponseError, Misdirected) as error:
             raise self._refused(error) from error
-        except Misdirected:
-            raise Undecodable("the value is that of another session") from None
 
     def change(
         self,
@@ -144,7 +140,11 @@ class Commands:
         except ResponseError as error:
             raise self._refused(error) from error
 
-    def _refused(self, error: ResponseError) -> SessionUnavailable | Undecodable:
+    def _refused(
+        self, error: ResponseError | Misdirected
+    ) -> SessionUnavailable | Undecodable:
+        if isinstance(error, Misdirected):
+            return Undecodable("the value is that of another session")
         if "WRONGTYPE" in str(error):
             return Undecodable("the key holds no string")
         return SessionUnavailable(f"{self.transport.place} refuses a command: {error}")

@@ -8,10 +8,14 @@
 --
 -- Returns ARGV[1], so that no other reply is taken for this one, and
 --   E        ended          T value  it moved or ended before: its tombstone
---   G        there is none
+--   G        there is none; with ARGV[5] the tombstone stands there all the same, so that
+--            a session that is about to be stored there is not
 -- What is no string is no session, but it ends as well.
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 25)
-if head == '' then return ARGV[1] .. 'G' end
+if head == '' then
+  if ARGV[5] then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[4]) end
+  return ARGV[1] .. 'G'
+end
 if type(head) == 'string' and string.byte(head) == 0 then
   if string.sub(head, 2, 2) == 'c' then
     -- What it had held ends with it.

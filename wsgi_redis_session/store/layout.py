@@ -6,7 +6,7 @@ A session is
 offset bytes
 ====== ===== ========================================================================
 0      1     format, 1
-1      1     flags: 1 = permanent
+1      1     flags: 1 = permanent, 2 = sealed
 2      32    the revisions of the last four writers, the last one first, each drawn at
              random; zeros where there were fewer
 34     8     binding: more of the same SHA-256, so that a value under a wrong key, or
@@ -14,6 +14,21 @@ offset bytes
 42     8     when it began: milliseconds since the epoch, big-endian
 50     8     device: drawn at random, the same under each session id
 58           a MessagePack map from name (str) to packed value (bin)
+====== ===== ========================================================================
+
+One that is sealed (the option ``encrypt``) has its data key before the map, and the map
+has hidden names and sealed values
+
+====== ===== ========================================================================
+offset bytes
+====== ===== ========================================================================
+58     8     key id: drawn at random with the data key
+66     40    the data key, wrapped with AES (RFC 3394) under HKDF-SHA256 of the secret,
+             the session id, and what stands at 58 to 66 and at 42 to 58
+106          the map: from the first 96 bits of a name's HMAC-SHA256 under the data key
+             (as base64url) to 0xc1, ``s``, a nonce of 12 bytes, and the AES-256-GCM of
+             the length of the name in 4 bytes, the name, and the packed value; bound to
+             the hidden name and to what stands at 42 to 50
 ====== ===== ========================================================================
 
 A session that got a new session id, or ended, leaves a tombstone
@@ -46,10 +61,10 @@ from ..model.record import Stored
 from ..model.record import Tombstone
 
 _HEADER = struct.Struct(">BB32s8sQ8s")
-#: So many bytes of a session say all that there is but its names and values.
-HEAD_BYTES = _HEADER.size
 _FORMAT = 1
 _PERMANENT = 1
+_SEALED = 2
+_ENVELOPE_BYTES = 48
 _SESSION = b"\1"
 _TOMBSTONE = b"\0"
 _RENEWED = b"\0c"
@@ -63,26 +78,23 @@ _SUCCESSOR = slice(2, 26)
 _WRAPPED_SID_BYTES = 32
 
 
-class Head(t.NamedTuple):
-    """What a session says of itself, whatever it holds."""
-
-    permanent: bool
-    #: When it began, in milliseconds since the epoch.
-    created: int
-    device: bytes
-
-
 def write(record: Record) -> bytes:
     """The value of a session."""
+    flags = _PERMANENT if record.permanent else 0
+    sealed = record.sealed
+    if sealed is not None:
+        flags |= _SEALED
     header = _HEADER.pack(
         _FORMAT,
-        _PERMANENT if record.permanent else 0,
+        flags,
         record.revisions,
         record.binding,
         record.created,
         record.device,
     )
-    return header + ormsgpack.packb(record.packed)
+    if sealed is None:
+        return header + ormsgpack.packb(record.packed)
+    return header + sealed.envelope + ormsgpack.packb(sealed.hidden)
 
 
 def parse(value: bytes) -> Stored | Tombstone:
@@ -95,22 +107,18 @@ def parse(value: bytes) -> Stored | Tombstone:
     if len(value) <= _HEADER.size or value[0] != _FORMAT:
         raise Undecodable("the value has no header of ours")
     _, flags, revisions, binding, created, device = _HEADER.unpack_from(value)
+    start = _HEADER.size
+    if flags & _SEALED:
+        start += _ENVELOPE_BYTES
     try:
-        packed = ormsgpack.unpackb(value[_HEADER.size :])
+        packed = ormsgpack.unpackb(value[start:])
     except ValueError as error:
         raise Undecodable("the value is no MessagePack map") from error
     if type(packed) is not dict or not set(map(type, packed.values())) <= {bytes}:
         raise Undecodable("the value is no map of packed values")
     is_permanent = bool(flags & _PERMANENT)
-    return Stored(is_permanent, revisions, binding, created, device, packed)
-
-
-def read_head(head: bytes) -> Head | None:
-    """What the first :data:`HEAD_BYTES` of a session say; ``None`` for others."""
-    if len(head) < HEAD_BYTES or head[0] != _FORMAT:
-        return None
-    _, flags, _, _, created, device = _HEADER.unpack_from(head)
-    return Head(bool(flags & _PERMANENT), created, device)
+    envelope = value[_HEADER.size : start]
+    return Stored(is_permanent, revisions, binding, created, device, packed, envelope)
 
 
 def read(value: bytes) -> Stored:
@@ -129,6 +137,27 @@ def is_bound(value: object, *, binding: bytes) -> bool:
     if value[:2] == _RENEWED:
         value = value[_SUCCESSOR.stop :]
     return value[:1] != _SESSION or value[_BINDING] == binding
+
+
+class Head(t.NamedTuple):
+    """What the first bytes of a session say: all but its names and values."""
+
+    permanent: bool
+    #: When it began, in milliseconds since the epoch.
+    created: int
+    device: bytes
+
+
+#: Where they end.
+HEAD = str(_HEADER.size - 1)
+
+
+def head(value: bytes) -> Head | None:
+    """What they say; ``None`` for what is no session."""
+    if len(value) < _HEADER.size or value[0] != _FORMAT:
+        return None
+    _, flags, _, _, created, device = _HEADER.unpack_from(value)
+    return Head(bool(flags & _PERMANENT), created, device)
 
 
 def is_tombstone(value: bytes) -> bool:
@@ -166,11 +195,3 @@ def read_tombstone(value: bytes) -> Tombstone:
     if rest or state is State.MOVED:
         raise Undecodable("the tombstone has a wrong length")
     return Tombstone(state, follower)
-
-
-def tombstone_or_gone(value: bytes) -> Tombstone:
-    """The same; of what cannot be read, nothing is known but that it is gone."""
-    try:
-        return read_tombstone(value)
-    except Undecodable:
-        return Tombstone(State.GONE)

@@ -14,63 +14,35 @@ from ..errors import Undecodable
 from ..lifetimes import EMPTY_TTL
 from ..lifetimes import ENDED_TTL
 from ..lifetimes import Expiry
+from ..lifetimes import MAX_LINKS
 from ..lifetimes import RENEWED_TTL
 from ..lifetimes import Touch
 from ..model.changes import Changes
 from ..model.record import digests
 from ..model.record import Record
 from ..model.record import State
+from ..model.record import Stored
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
 from ..transport.transport import Transport
 from . import layout
 from .commands import Commands
 from .commands import digits
+from .results import Conflict
+from .results import Limits
+from .results import Saved
+from .results import TooLarge
 from .scripts import END
-from .scripts import Merging
+from .scripts import merging
 from .scripts import RETIRE
 from .scripts import SAVE
 from .scripts import TOUCH
 
-#: How often a session is followed to its successor: more often than one is renewed
-#: while a tombstone lives.
-MAX_LINKS = 64
+if t.TYPE_CHECKING:
+    from ..model.seal import Seal
 
 _ENDED = layout.write_tombstone(Tombstone(State.ENDED))
 _GONE = Tombstone(State.GONE)
-
-
-class Limits(t.NamedTuple):
-    """How large a stored session may be; 0 is no limit."""
-
-    max_bytes: int
-    max_names: int
-
-
-@t.final
-class Saved(t.NamedTuple):
-    """What is stored now."""
-
-    record: Record
-    #: Whether the session had been empty, so that its cookie was taken back.
-    revived: bool
-    #: Whether others had saved meanwhile.
-    merged: bool = False
-
-
-class Conflict(t.NamedTuple):
-    """Others have changed the same names; nothing was written."""
-
-    theirs: Record
-
-
-class TooLarge(t.NamedTuple):
-    """With what others have saved it would be too large; nothing was written."""
-
-    #: How many bytes, or names, it would have.
-    size: int
-    unit: str
-    limit: int
 
 
 class RedisStore:
@@ -80,11 +52,15 @@ class RedisStore:
     not answer, and may be repeated after a lost reply.
     """
 
-    def __init__(self, transport: Transport, key_prefix: str, limits: Limits) -> None:
+    def __init__(
+        self, transport: Transport, key_prefix: str, limits: Limits, seal: Seal | None
+    ) -> None:
         self.transport = transport
         self.key_prefix = key_prefix
         self._commands = Commands(transport)
         self._limits = limits
+        self._seal = seal
+        self._open = Stored.under if seal is None else seal.open
 
     def load(
         self, deadline: Deadline, sid: str, drawn: int, touch: Touch | None = None
@@ -107,8 +83,24 @@ class RedisStore:
             return _GONE
         found = layout.parse(value)
         if type(found) is Tombstone:
-            return found
-        return found.under(sid, session_id, drawn)
+            return self._opened(found, sid)
+        return self._open(found, sid, session_id, drawn)
+
+    def tombstone(self, value: bytes, sid: str) -> Tombstone:
+        """What a tombstone says that was found under a session id; of one that cannot
+        be read, nothing is known but that the session is gone."""
+        try:
+            return self._opened(layout.read_tombstone(value), sid)
+        except Undecodable:
+            return _GONE
+
+    def _opened(self, tombstone: Tombstone, sid: str) -> Tombstone:
+        """A tombstone with the values that it keeps as they were before sealing."""
+        frozen = tombstone.frozen
+        if frozen is None:
+            return tombstone
+        packed = dict(self._open(frozen, sid, "", 0).packed)
+        return tombstone._replace(frozen=frozen._replace(packed=packed))
 
     def follow(
         self, deadline: Deadline, sid: str, tombstone: Tombstone, now: int
@@ -119,22 +111,31 @@ class RedisStore:
         except Undecodable:
             return _GONE
 
-    def create(self, deadline: Deadline, record: Record, ttl: int) -> bool:
-        """Store a new session; false if the session id is taken."""
+    def create(self, deadline: Deadline, record: Record, ttl: int) -> Record | None:
+        """Store a new session; how it is stored, ``None`` if its id is taken."""
+        if self._seal is not None:
+            record = self._seal.close(record)
         key = self.key_prefix + record.id
         value = layout.write(record)
         if self._commands.write(deadline, "SET", key, value, "NX", "PX", digits(ttl)):
-            return True
+            return record
         # Taken, or it was us and the reply was lost.
         stored = self.load(deadline, record.sid, record.drawn)
-        return isinstance(stored, Record) and stored.revision == record.revision
+        is_ours = isinstance(stored, Record) and stored.revision == record.revision
+        return record if is_ours else None
 
-    def replace(self, deadline: Deadline, record: Record, ttl: int) -> None:
-        """Store a session whose session id nobody else knows yet."""
-        key = self.key_prefix + record.id
-        self._commands.write(
-            deadline, "SET", key, layout.write(record), "PX", digits(ttl)
-        )
+    def replace(
+        self, deadline: Deadline, before: Record, record: Record, expiry: Expiry
+    ) -> Record | None:
+        """Store a session anew whose session id nobody else knows yet; how it is
+        stored, ``None`` if it has ended."""
+        changes = Changes(record.packed, [], [])
+        result = self.save(deadline, before, record, changes, expiry, sets_kind=True)
+        return result.record if isinstance(result, Saved) else None
+
+    def value(self, record: Record) -> bytes:
+        """What is stored of a session that was none of ours."""
+        return layout.write(self._seal.close(record) if self._seal else record)
 
     def discard(self, deadline: Deadline, record: Record) -> None:
         """Remove a session whose session id nobody else knows."""
@@ -159,37 +160,34 @@ class RedisStore:
         Raises :exc:`~wsgi_redis_session.SessionUnavailable` also where a reply was lost
         and, with ``detect_conflicts``, nobody can tell any more whether it was saved.
         """
-        names = [name.encode() for name in (*changes.changed, *changes.removed)]
-        if detect_conflicts:
-            names += [base.packed.get(name, b"") for name in changes.names]
+        if self._seal is not None:
+            ours = self._seal.close(ours)
+            names = self._seal.words(changes.names, base, ours, detect_conflicts)
+        else:
+            names = changes.words(base.packed if detect_conflicts else None)
         empty_ttl = min(EMPTY_TTL, expiry.transient)
-        merging = Merging(
-            transient_ttl=expiry.transient,
-            permanent_ttl=expiry.permanent,
-            empty_ttl=empty_ttl,
-            max_bytes=self._limits.max_bytes,
-            max_names=self._limits.max_names,
-            sets_kind=sets_kind,
-            changed=len(changes.changed),
-            removed=len(changes.removed),
-        ).pack()
+        once, again = merging(
+            expiry, empty_ttl, self._limits, changes, sets_kind=sets_kind
+        )
         ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
         head = (base.revision, layout.write(ours), b"%d" % ttl)
+        key, args = self.key_prefix + ours.id, (*head, once, *names)
         letter, data = self._commands.change(
-            deadline,
-            SAVE,
-            self.key_prefix + ours.id,
-            ours.revision,
-            (*head, merging, *names),
-            (*head, Merging.again(merging), *names),
+            deadline, SAVE, key, ours.revision, args, (*head, again, *names)
         )
         if letter == b"S":
             return Saved(ours, revived=not base.packed)
+        return self._not_as_it_was(letter, data, ours)
+
+    def _not_as_it_was(
+        self, letter: bytes, data: bytes, ours: Record
+    ) -> Saved | Conflict | TooLarge | Tombstone:
+        """What came of saving a session that is not any more what was loaded."""
         if letter == b"M":
-            merged = _read_stored(data[1:], ours)
+            merged = self._read(data[1:], ours)
             return Saved(merged, revived=data[:1] == b"1", merged=True)
         if letter == b"C":
-            return Conflict(_read_stored(data, ours))
+            return Conflict(self._read(data, ours))
         if letter == b"B":
             return TooLarge(int(data), "bytes", self._limits.max_bytes)
         if letter == b"N":
@@ -199,7 +197,7 @@ class RedisStore:
                 "a reply of Redis was lost, and so many others have saved since that "
                 "nobody can tell whether this session was saved"
             )
-        return layout.tombstone_or_gone(data) if letter == b"T" else _GONE
+        return self.tombstone(data, ours.sid) if letter == b"T" else _GONE
 
     def retire(
         self,
@@ -233,8 +231,8 @@ class RedisStore:
         if letter == b"S":
             return None
         if letter == b"C":
-            return _read_stored(data, old)
-        return layout.tombstone_or_gone(data) if letter == b"T" else _GONE
+            return self._read(data, old)
+        return self.tombstone(data, old.sid) if letter == b"T" else _GONE
 
     def end(self, deadline: Deadline, session_id: str) -> bool:
         """End a session, by its digest, or what took its place; whether there was
@@ -242,14 +240,40 @@ class RedisStore:
         seen = set[str]()
         while session_id and session_id not in seen and len(seen) < MAX_LINKS:
             seen.add(session_id)
-            echo = session_id.encode("ascii")
-            args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL))
-            key = self.key_prefix + session_id
-            letter, data = self._commands.change(deadline, END, key, echo, args)
+            letter, data = self._end(deadline, session_id)
             if letter != b"T":
                 return letter == b"E"
             session_id = layout.successor(data)
         return False
+
+    def bar(self, deadline: Deadline, session_id: str) -> bool:
+        """End a session, by its digest, and whatever is about to be stored there; not
+        what took its place. Whether there was one."""
+        return self._end(deadline, session_id, b"1")[0] == b"E"
+
+    def _end(
+        self, deadline: Deadline, session_id: str, *more: bytes
+    ) -> tuple[bytes, bytes]:
+        echo = session_id.encode("ascii")
+        args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), *more)
+        key = self.key_prefix + session_id
+        return self._commands.change(deadline, END, key, echo, args)
+
+    def barred(self, deadline: Deadline, seen: Record) -> Tombstone | None:
+        """End a session that must not go on; ``None`` if that was done, else what has
+        become of it meanwhile."""
+        if self.bar(deadline, seen.id):
+            return None
+        found = self.load(deadline, seen.sid, seen.drawn)
+        return found if isinstance(found, Tombstone) else None
+
+    def kind(self, deadline: Deadline, session_id: str) -> bool | None:
+        """Whether the session under this digest is permanent; ``None`` where there is
+        none."""
+        key = self.key_prefix + session_id
+        value = self._commands.read(deadline, "GETRANGE", key, "0", layout.HEAD)
+        head = layout.head(value)
+        return None if head is None else head.permanent
 
     def goes_on(self, deadline: Deadline, session_id: str) -> bool:
         """Whether there is a session under this digest, or one that took its place."""
@@ -276,10 +300,10 @@ class RedisStore:
         self._commands.read(deadline, "PTTL", f"{self.key_prefix}ping")
         return True
 
-
-def _read_stored(value: bytes, known: Record) -> Record:
-    """A value that a script has returned for a session that we know."""
-    try:
-        return layout.read(value).under(known.sid, known.id, known.drawn)
-    except Undecodable as error:
-        raise SessionUnavailable(f"what is stored cannot be read: {error}") from error
+    def _read(self, value: bytes, known: Record) -> Record:
+        """A value that a script has returned for a session that we know."""
+        try:
+            return self._open(layout.read(value), known.sid, known.id, known.drawn)
+        except Undecodable as error:
+            message = f"what is stored cannot be read: {error}"
+            raise SessionUnavailable(message) from error

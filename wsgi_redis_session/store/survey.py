@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from ..errors import SessionUnavailable
 from ..errors import Undecodable
+from ..model.info import SessionInfo
 from ..model.record import is_digest
 from ..model.record import Stored
 from ..model.record import Tombstone
@@ -120,7 +121,7 @@ class Survey:
 
     def entries(self) -> cabc.Iterator[Entry]:
         """What is stored of all sessions, in no order, each perhaps more than once."""
-        for keys in self.scan(f"{escaped(self._prefix)}*"):
+        for keys in self.scan(sessions_pattern(self._prefix)):
             for key in keys:
                 entry = self._entry(key)
                 if entry is not None:
@@ -131,6 +132,17 @@ class Survey:
         for about :data:`~wsgi_redis_session.transport.transport.SCAN_COUNT` keys."""
         for keys in self.scan(sessions_pattern(self._prefix)):
             yield self._glances(keys)
+
+    def sessions(self) -> cabc.Iterator[SessionInfo]:
+        """All sessions, in no order, each perhaps more than once."""
+        for batch in self.batches():
+            for found in batch.sessions:
+                yield SessionInfo(
+                    id=found.id,
+                    device=found.head.device.hex(),
+                    created=found.head.created / 1000,
+                    permanent=found.head.permanent,
+                )
 
     def users(self) -> cabc.Iterator[int]:
         """How many users have sessions, step by step."""
@@ -153,9 +165,9 @@ class Survey:
     def _glances(self, keys: list[str]) -> Batch:
         keys = [key for key in keys if is_digest(key[len(self._prefix) :])]
         commands: list[Command] = []
-        last = f"{layout.HEAD_BYTES - 1}"
         for key in keys:
-            commands += [("GETRANGE", key, "0", last), ("STRLEN", key), ("PTTL", key)]
+            head = ("GETRANGE", key, "0", layout.HEAD)
+            commands += [head, ("STRLEN", key), ("PTTL", key)]
         replies = self._commands.all(Deadline(self._seconds), commands)
         batch = Batch([], 0, 0)
         for key, head, size, ttl in zip(
@@ -164,7 +176,7 @@ class Survey:
             if head == b"":
                 continue  # it has ended since
             is_text = isinstance(head, bytes)
-            found = layout.read_head(head) if is_text else None
+            found = layout.head(head) if is_text else None
             if found is not None:
                 session_id = key[len(self._prefix) :]
                 batch.sessions.append(Glance(session_id, size, ttl, found))

@@ -8,8 +8,11 @@
 --
 -- Returns what GET returns.
 local value = redis.call('GET', KEYS[1])
-if value and string.byte(value) == 1 and #value > 59 then
-  local ttl = tonumber(ARGV[1 + string.byte(value, 2) % 2])
+local flags = value and string.byte(value, 2) or 0
+-- What is sealed has its data key before its values.
+local empty = flags % 4 < 2 and 59 or 107
+if value and string.byte(value) == 1 and #value > empty then
+  local ttl = tonumber(ARGV[1 + flags % 2])
   local left = struct.unpack('>I8', value, 43) + tonumber(ARGV[3])
   if left > 0 then
     redis.call('PEXPIRE', KEYS[1], math.min(ttl, left))

@@ -107,6 +107,7 @@ class Pool:
         try:
             link.in_doubt = link.is_open and link.is_stale()
         except BaseException:  # another greenlet may run meanwhile, and a timeout end
+            link.in_doubt = True  # its socket may still be told not to wait
             self.give_back(link)
             raise
         if link.in_doubt:

@@ -1,0 +1,69 @@
+-- Put a session into the index of its user, before it is stored, or when it is seen.
+--
+-- KEYS[1] the user's key
+-- ARGV[1] the digest of the session's id
+-- ARGV[2] that of the session in whose place it comes, or its own; '' for a login
+-- ARGV[3] what is known of it; the first 8 bytes are its device
+-- ARGV[4] its TTL in milliseconds
+-- ARGV[5] on how many devices a user may be logged in, 0 for no limit
+--
+-- Returns ARGV[1], so that no other reply is taken for this one, and
+--   E number sessions  done; how many microseconds ago the user's sessions were revoked,
+--                      0 where that is not for this session; the digests and devices
+--                      of those that are too many now
+--   R                  it was there before the user's sessions were revoked
+local key, digest, before, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local ttl, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
+local device = string.sub(known, 1, 8)
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local mark, revoked = redis.call('HGET', key, 'mark'), 0
+if mark then
+  local is_kept = string.sub(mark, 17) == device
+  revoked = struct.unpack('>I8', mark, is_kept and 9 or 1)
+end
+
+local entered, age = now, 0
+if before == '' then
+  if revoked > 0 then age = math.max(1, now - revoked) end
+else
+  local found = redis.call('HGET', key, before)
+  if found then entered = struct.unpack('>I8', found)
+  elseif revoked > 0 then return digest .. 'R' end
+end
+
+local devices, first = {}, {}
+local fields = digest == before and {} or redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local field, value = fields[i], fields[i + 1]
+  if #field == 24 then
+    local began, seen, lasts = struct.unpack('>I8I8I8', value)
+    local other = string.sub(value, 25, 32)
+    if now > seen + 2000 * lasts then redis.call('HDEL', key, field)
+    elseif other ~= device and now <= seen + 1000 * lasts then
+      if not devices[other] then
+        devices[other] = {}
+        table.insert(first, other)
+      end
+      local sessions = devices[other]
+      sessions.began = math.max(sessions.began or 0, began)
+      table.insert(sessions, field)
+    end
+  end
+end
+
+redis.call('HSET', key, digest, struct.pack('>I8I8I8', entered, now, ttl) .. known)
+redis.call('PEXPIRE', key, math.max(redis.call('PTTL', key), 2 * ttl))
+
+local surplus = ''
+if before == '' and limit > 0 and #first >= limit then
+  table.sort(first, function(one, other)
+    return devices[one].began < devices[other].began
+  end)
+  for i = 1, #first + 1 - limit do
+    for _, session in ipairs(devices[first[i]]) do
+      surplus = surplus .. session .. first[i]
+    end
+  end
+end
+return digest .. 'E' .. struct.pack('>I8', age) .. surplus

@@ -1,0 +1,204 @@
+"""Which sessions a user has: an index, so that nobody needs to look at all sessions.
+
+A user's key is the ``key_prefix``, ``user:`` and a digest of the user; it lives twice
+as long as the last of the sessions. It is a hash. The field ``mark`` says when all the
+user's sessions were revoked, in microseconds by the server's clock (8 bytes), when that
+was so of the device that was kept (8 bytes), and which that is (8 bytes, or none). Each
+other field is the digest of a session id and says
+
+====== ===== ========================================================================
+offset bytes
+====== ===== ========================================================================
+0      8     when its user logged in, in microseconds by the server's clock
+8      8     when this was written, by the same clock
+16     8     the session's TTL then, in milliseconds
+24     8     device: the same as in the session
+32     8     when the session began: milliseconds since the epoch
+40     8     when it was last seen, likewise
+48     1     1 if it is permanent
+49           a MessagePack array: the address and the user agent, nil where not kept
+====== ===== ========================================================================
+
+A session is entered before it is stored. So whatever stops a login leaves at worst an
+entry without a session, never a session that the index does not know.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import hashlib
+import struct
+import typing as t
+
+import ormsgpack
+
+from ..errors import SessionUnavailable
+from ..errors import Undecodable
+from ..model.record import is_digest
+from ..model.record import url_safe_base64
+from ..transport.deadline import Deadline
+from ..transport.transport import Transport
+from .commands import Commands
+from .commands import digits
+from .scripts import DEVICES
+from .scripts import ENTER
+
+#: Who a session belongs to, as applications name them.
+User = str
+
+_TIMES = struct.Struct(">QQQ")
+_KNOWN = struct.Struct(">8sQQ?")
+_SIZE = struct.Struct(">I")
+_NUMBER = struct.Struct(">Q")
+_SURPLUS = struct.Struct(">24s8s")
+_DIGEST_BYTES = 24
+
+
+class Known(t.NamedTuple):
+    """What is known of a user's session, for the user to recognise it by."""
+
+    #: Drawn at random for a browser; it stays when the session id changes.
+    device: bytes
+    #: When the session began, in milliseconds since the epoch.
+    created: int
+    #: When it was last seen, likewise.
+    seen: int
+    permanent: bool
+    address: str | None = None
+    user_agent: str | None = None
+
+
+class Entry(t.NamedTuple):
+    """A session in a user's index, which may have ended since."""
+
+    id: str
+    #: When its user logged in, in microseconds by the server's clock.
+    entered: int
+    #: How long ago this was written, in milliseconds.
+    age: int
+    known: Known
+
+
+class Entered(t.NamedTuple):
+    """A session is in its user's index."""
+
+    #: How many microseconds ago all the user's sessions were revoked; ``None`` where
+    #: they were not, or that is not for this session.
+    revoked: int | None
+    #: The sessions that are too many now: the digests of their session ids, and their
+    #: devices.
+    surplus: list[tuple[str, bytes]]
+
+
+class UserIndex:
+    """Which sessions a user has.
+
+    Every method raises :exc:`~wsgi_redis_session.SessionUnavailable` where Redis did
+    not answer, and may be repeated after a lost reply.
+    """
+
+    def __init__(self, transport: Transport, key_prefix: str) -> None:
+        self._commands = Commands(transport)
+        self._prefix = f"{key_prefix}user:"
+
+    def enter(
+        self,
+        deadline: Deadline,
+        user: User,
+        session_id: str,
+        known: Known,
+        ttl: int,
+        *,
+        before: str = "",
+        limit: int = 0,
+    ) -> Entered | None:
+        """Enter a session, by its digest, with its TTL in milliseconds.
+
+        ``before`` is the digest of the session in whose place it comes, or its own
+        where it was only seen; it is empty for a login, which makes the others too many
+        that are above the ``limit``. ``None`` for a session that was there before all
+        the user's sessions were revoked.
+        """
+        details = ormsgpack.packb([known.address, known.user_agent])
+        args = (
+            session_id.encode("ascii"),
+            before.encode("ascii"),
+            _KNOWN.pack(*known[:4]) + details,
+            digits(ttl),
+            digits(limit),
+        )
+        key = self._prefix + _digest(user)
+        letter, data = self._commands.change(deadline, ENTER, key, args[0], args)
+        if letter == b"R":
+            return None
+        (age,) = _NUMBER.unpack_from(data)
+        surplus = _SURPLUS.iter_unpack(data[_NUMBER.size :])
+        return Entered(
+            age or None, [(found.decode("ascii"), device) for found, device in surplus]
+        )
+
+    def leave(
+        self, deadline: Deadline, user: User, session_ids: cabc.Iterable[str]
+    ) -> None:
+        """Remove sessions that have ended."""
+        key = self._prefix + _digest(user)
+        self._commands.write(deadline, "HDEL", key, *session_ids)
+
+    def is_marked(self, deadline: Deadline, user: User) -> bool:
+        """Whether all sessions of a user were revoked that are as old as any."""
+        key = self._prefix + _digest(user)
+        return bool(self._commands.read(deadline, "HEXISTS", key, "mark"))
+
+    def entries(self, deadline: Deadline, user: User) -> list[Entry]:
+        """The sessions of a user, in no order, with some that have ended."""
+        return self._devices(deadline, user, b"0", b"", b"0")[1]
+
+    def mark(self, deadline: Deadline, user: User, kept: bytes, ttl: int) -> int:
+        """All sessions of a user are about to end, but those of the device that is
+        kept; for so many milliseconds none is taken in whose request began before.
+
+        Returns when that was, in microseconds by the server's clock.
+        """
+        return self._devices(deadline, user, b"1", kept, digits(ttl))[0]
+
+    def _devices(
+        self, deadline: Deadline, user: User, *args: bytes
+    ) -> tuple[int, list[Entry]]:
+        digest = _digest(user)
+        echo = digest.encode("ascii")
+        _, data = self._commands.change(
+            deadline, DEVICES, self._prefix + digest, echo, (echo, *args)
+        )
+        try:
+            return _read(data)
+        except (struct.error, ValueError, TypeError) as error:
+            message = f"the index of a user cannot be read: {error}"
+            raise SessionUnavailable(message) from error
+
+
+def _read(data: bytes) -> tuple[int, list[Entry]]:
+    (now,) = _NUMBER.unpack_from(data)
+    at, found = _NUMBER.size, []
+    while at < len(data):
+        session_id = data[at : at + _DIGEST_BYTES].decode("ascii")
+        at += _DIGEST_BYTES
+        (size,) = _SIZE.unpack_from(data, at)
+        at += _SIZE.size
+        found.append(_entry(session_id, data[at : at + size], now))
+        at += size
+    return now, found
+
+
+def _entry(session_id: str, value: bytes, now: int) -> Entry:
+    if not is_digest(session_id):
+        raise Undecodable("a field is no digest")
+    entered, written, _ = _TIMES.unpack_from(value)
+    device, created, seen, permanent = _KNOWN.unpack_from(value, _TIMES.size)
+    address, user_agent = ormsgpack.unpackb(value[_TIMES.size + _KNOWN.size :])
+    known = Known(device, created, seen, permanent, address, user_agent)
+    return Entry(session_id, entered, (now - written) // 1000, known)
+
+
+def _digest(user: User) -> str:
+    sha = hashlib.sha256(user.encode("utf-8", "surrogatepass")).digest()
+    return url_safe_base64(sha[:18]).decode("ascii")
