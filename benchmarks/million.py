@@ -25,7 +25,7 @@ import typing as t
 
 import ormsgpack
 import redis
-from bench import SECRET_KEY
+from visits import SECRET_KEY
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.local_server import LocalServer
@@ -98,7 +98,6 @@ def run(client: redis.Redis, url: str, *words: str) -> str:
     own = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     longest, name = slowest(client)
     megabytes = int(re.findall(r"\d+", done.stderr)[-1]) / 1024
-    print(done.stdout)
     return (
         f"{' '.join(words):24}{seconds:9.1f}{own:9.1f}{megabytes:9.0f}"
         f"{longest / 1000:9.2f}  {name}"

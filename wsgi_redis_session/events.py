@@ -113,9 +113,9 @@ class SessionEvent(t.NamedTuple):
     #: Whose session it is, by ``user_key``: a digest that only the secret key makes,
     #: or with ``event_users="plain"`` the identifier itself.
     user: str | None = None
-    #: ``REMOTE_ADDR`` of the request.
+    #: ``REMOTE_ADDR`` of the request, as far as ``keep_address`` allows.
     address: str | None = None
-    #: ``User-Agent`` of the request.
+    #: Its ``User-Agent``, with ``keep_user_agent``.
     agent: str | None = None
     #: How long loading or saving took, in seconds, where Redis was asked.
     duration: float | None = None

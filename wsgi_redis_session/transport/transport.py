@@ -29,7 +29,7 @@ from .server import Server
 FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
 
 #: How many keys a SCAN looks at in one go.
-SCAN_COUNT = 1000
+SCAN_COUNT = 250
 
 
 class Transport(t.Protocol):
