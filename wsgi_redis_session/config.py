@@ -255,6 +255,10 @@ class SessionConfig:
         refuse_unknown(options, _KINDS)
         return cls(**options)
 
+    def differences(self, other: SessionConfig) -> list[str]:
+        """The options in which another configuration is not like this one."""
+        return [n for n in _KINDS if getattr(self, n) != getattr(other, n)]
+
     def seconds(self, option: str) -> float:
         """The value of a duration option in seconds."""
         value = getattr(self, option)

@@ -7,7 +7,9 @@ import dataclasses
 import typing as t
 
 from .config import SessionConfig
+from .events import logger
 from .options import Kind
+from .options import near_misses
 from .options import read
 
 _FIELDS = dataclasses.fields(SessionConfig)
@@ -50,3 +52,17 @@ def _value(name: str, text: str) -> t.Any:
     if name == "secret_key_fallbacks":
         return [key.strip() for key in text.split(",") if key.strip()]
     return read(name, text, _KINDS[name]) if name in _KINDS else text
+
+
+def warn_of_near_misses(environ: cabc.Mapping[str, str]) -> None:
+    """Log each variable that looks like a misspelt one of ours; the environment is not
+    ours alone, so it is no error."""
+    known = set(VARIABLES.values())
+    for key in environ:
+        if meant := near_misses(key, known):
+            logger.warning(
+                "The environment variable %s means nothing to the sessions; did you "
+                "mean %s?",
+                key,
+                " or ".join(meant),
+            )

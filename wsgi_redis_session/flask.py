@@ -31,6 +31,7 @@ from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
 
+from .errors import ConfigurationError
 from .errors import SessionUnavailable
 from .flask_manager import EXTENSION
 from .flask_manager import FlaskSession
@@ -57,6 +58,24 @@ if t.TYPE_CHECKING:
 
 #: Where the WSGI environment has the application and its manager.
 _DOOR = f"{EXTENSION}.door"
+
+
+#: What Flask's own interface asks itself, and what to use here instead.
+_REFUSED = {
+    "should_set_cookie": (
+        "a session's cookie is written when its session id or its kind is new, or when "
+        "SESSION_TOUCH_INTERVAL has passed; not to save a session at all, override "
+        "save_session"
+    ),
+    "get_expiration_time": (
+        "cookies and sessions end together, as PERMANENT_SESSION_LIFETIME and "
+        "SESSION_IDLE_TIMEOUT say"
+    ),
+    "session_class": (
+        "flask.session is always the library's own session; write functions that take "
+        "it in the place of methods"
+    ),
+}
 
 
 class Session:
@@ -88,12 +107,20 @@ class RedisSessionInterface(SessionInterface):
 
     ``redis`` (a URL or a client) and ``prefix`` take the place of ``SESSION_REDIS``
     and ``SESSION_KEY_PREFIX``. One object may serve several applications.
+
+    ``get_cookie_name`` and its like may be overridden, in a subclass or in the object.
+    Raises :exc:`~wsgi_redis_session.ConfigurationError` where somebody overrides
+    ``should_set_cookie``, ``get_expiration_time`` or ``session_class``, which have no
+    meaning here.
     """
 
     #: Whether nobody has overridden what says how the cookie is to be.
     _cookie_is_configured = True
 
     def __init_subclass__(cls) -> None:
+        for name in _REFUSED:
+            if getattr(cls, name, None) is not getattr(SessionInterface, name, None):
+                raise _refused(cls, name)
         cls._cookie_is_configured = all(
             getattr(cls, name) is getattr(SessionInterface, name)
             for name in dir(SessionInterface)
@@ -106,6 +133,13 @@ class RedisSessionInterface(SessionInterface):
         self.redis = redis
         self.prefix = prefix
 
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        if name in _REFUSED:
+            raise _refused(type(self), name)
+        if name.startswith("get_cookie_"):
+            self._cookie_is_configured = False
+        super().__setattr__(name, value)
+
     def manager(self, app: Flask) -> SessionManager | None:
         """The application's manager, as it is configured now; ``None`` without a
         ``SECRET_KEY``."""
@@ -114,6 +148,7 @@ class RedisSessionInterface(SessionInterface):
             made is None
             or made.config != app.config
             or made.settings[:2] != (self.redis, self.prefix)
+            or not made.is_by_config
             or not self._cookie_is_configured
         ):
             made = make(app, self, self.redis, self.prefix, made)
@@ -214,6 +249,12 @@ class _Door:
             middleware = SessionMiddleware(self.wsgi_app, manager)
             self._middleware = middleware
         return middleware(environ, start_response)
+
+
+def _refused(cls: type, name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{cls.__qualname__}.{name} has no meaning: {_REFUSED[name]}."
+    )
 
 
 def _bear_outages(exchange: Exchange) -> None:

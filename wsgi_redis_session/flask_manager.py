@@ -8,19 +8,27 @@ import dataclasses
 import typing as t
 from datetime import timedelta
 
+from flask import Flask
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
 
 from .config import SessionConfig
 from .environment import FLASK_KEYS
 from .errors import ConfigurationError
+from .legacy.forgotten import Forgotten
+from .legacy.inheritance import Inheritance
 from .manager import SessionManager
 from .model.session import Session as LoadedSession
+from .model.source import Stage
 from .options import named_by
+from .options import near_misses
 from .transport.transport import Client
 
 if t.TYPE_CHECKING:
-    from flask import Flask
+    from .events import EventLog
+    from .lifetimes import Lifetimes
+    from .model.serializer import Serializer
+    from .request.loading import Adoption
 
 #: Where ``app.extensions`` has the application's :class:`SessionManager`.
 EXTENSION = "wsgi_redis_session"
@@ -40,13 +48,14 @@ _OPTIONS = {
 
 #: Everything in ``app.config`` that sessions depend on, but for their cookie.
 _KEYS = (
-    "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
-    "PERMANENT_SESSION_LIFETIME",
     "SESSION_TYPE",
     "SESSION_REDIS",
     *_OPTIONS.values(),
 )
+
+#: Flask's attributes that stand for keys, unless a subclass has others.
+_ATTRIBUTES = ("secret_key", "permanent_session_lifetime")
 
 #: What Flask-Session has for other places than Redis.
 _FOREIGN = (
@@ -60,8 +69,46 @@ _FOREIGN = (
 )
 
 
+#: Keys of Flask-Session's that are accepted and change nothing.
+_UNUSED = ("SESSION_ID_LENGTH", "SESSION_SERIALIZATION_FORMAT", "SESSION_USE_SIGNER")
+
+#: Where Flask's own sessions keep whether they are permanent.
+_PERMANENT = "_permanent"
+
+
 class FlaskSession(LoadedSession, SessionMixin):  # type: ignore[override]  # new is ours to say
-    """A session that Flask knows as one of its own."""
+    """A session that Flask knows as one of its own.
+
+    ``session["_permanent"]`` is another way to write ``session.permanent``, and there
+    only while it is true; loops over the names leave it out.
+    """
+
+    def __getitem__(self, name: str) -> t.Any:
+        if name == _PERMANENT:
+            if self.permanent:
+                return True
+            raise KeyError(name)
+        return self._look().value(name)
+
+    def __setitem__(self, name: str, value: t.Any) -> None:
+        if name == _PERMANENT:
+            self.permanent = value
+        elif type(name) is str:
+            self._look().assign(name, value)
+        else:
+            super().__setitem__(name, value)
+
+    def __delitem__(self, name: str) -> None:
+        if name == _PERMANENT and self[name]:
+            self.permanent = False
+        else:
+            super().__delitem__(name)
+
+    def clear(self) -> None:
+        """Remove every name; whether the session is permanent is as in a new one."""
+        super().clear()
+        if self._source.stage is Stage.OPEN:
+            self.permanent = self._source.fresh().permanent
 
     def __contains__(self, name: object) -> bool:
         # Flask-Login asks for this after every request, also of those that have nothing
@@ -77,6 +124,16 @@ class FlaskManager(SessionManager):
     session_class = FlaskSession
 
 
+class _Successor(FlaskManager):
+    """The same in an application that Flask-Session has served before, and whose
+    sessions nobody migrates."""
+
+    def _adoption(
+        self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog
+    ) -> Adoption:
+        return Forgotten(Inheritance(self.store, self.config.migrate_prefix))
+
+
 class Made(t.NamedTuple):
     """A manager, and what it was made from."""
 
@@ -86,6 +143,9 @@ class Made(t.NamedTuple):
     settings: tuple[t.Any, ...]
     cookie: dict[str, t.Any]
     manager: SessionManager | None
+    #: Whether all that it depends on is in ``app.config``, and not in attributes that
+    #: a subclass of Flask has in its place.
+    is_by_config: bool
 
 
 def make(
@@ -106,6 +166,8 @@ def make(
     settings = (
         redis,
         prefix,
+        app.secret_key,
+        app.permanent_session_lifetime,
         *map(config.get, _KEYS),
         tuple(fallbacks or ()),
     )
@@ -116,7 +178,11 @@ def make(
         same = _configure(app, cookie, redis, prefix, same)
     # A list may change in its place.
     snapshot = {**config, "SECRET_KEY_FALLBACKS": copy.copy(fallbacks)}
-    made = app.extensions[MADE] = Made(snapshot, settings, cookie, same)
+    is_by_config = all(
+        getattr(type(app), name) is getattr(Flask, name) for name in _ATTRIBUTES
+    )
+    made = Made(snapshot, settings, cookie, same, is_by_config)
+    app.extensions[MADE] = made
     app.extensions[EXTENSION] = same
     return made
 
@@ -147,48 +213,75 @@ def _configure(
     same: SessionManager | None,
 ) -> SessionManager | None:
     """``same`` is a manager that differs in its cookie at most."""
-    config = app.config
+    config, secret_key = app.config, app.secret_key
     _check(config)
-    if not config.get("SECRET_KEY"):
+    is_successor = config.get("SESSION_TYPE") is not None
+    if not secret_key:
+        if is_successor:
+            raise ConfigurationError(_UNSIGNED)
         return None
-    options = {name: config[key] for name, key in _OPTIONS.items() if key in config}
-    options.setdefault("user_key", _USER_KEY)
-    # Flask-Session makes every session permanent unless told otherwise.
-    options.setdefault("permanent", "SESSION_TYPE" in config)
-    options["permanent"] = bool(options["permanent"])
-    permanent_lifetime = app.permanent_session_lifetime
-    options.setdefault("lifetime", max(timedelta(days=90), permanent_lifetime))
-    if "SESSION_KEY_PREFIX" in config:
-        options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
-    keys = dict(FLASK_KEYS)
+    options, keys = _options(app, is_permanent=is_successor), dict(FLASK_KEYS)
     if prefix is not None:
         options["key_prefix"], keys["key_prefix"] = prefix, "prefix"
     if redis is None:
         redis = config.get("SESSION_REDIS")
     else:
         keys["redis"] = "redis"
+    is_forgotten = is_successor and options.get("migrate_from") is None
+    manager_class = _Successor if is_forgotten else FlaskManager
     with named_by(keys):
-        return FlaskManager(
+        return manager_class(
             same.store.transport if same else redis,
-            secret_key=config["SECRET_KEY"],
+            secret_key=secret_key,
             secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
-            permanent_lifetime=permanent_lifetime,
             **cookie,
             **options,
         )
 
 
+def _options(app: Flask, *, is_permanent: bool) -> dict[str, t.Any]:
+    """The options that are not about the cookie. Sessions are permanent by default
+    where they were with Flask-Session."""
+    config = app.config
+    permanent_lifetime = app.permanent_session_lifetime
+    options = {
+        "permanent": is_permanent,
+        "permanent_lifetime": permanent_lifetime,
+        "lifetime": max(timedelta(days=90), permanent_lifetime),
+        "user_key": _USER_KEY,
+        **{name: config[key] for name, key in _OPTIONS.items() if key in config},
+    }
+    options["permanent"] = bool(options["permanent"])
+    if "SESSION_KEY_PREFIX" in config:
+        options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
+    return options
+
+
 def _check(config: cabc.Mapping[str, t.Any]) -> None:
-    """Refuse what was meant for other places than Redis."""
-    kind = config.get("SESSION_TYPE", "redis")
-    if not isinstance(kind, str) or kind.lower() != "redis":
+    """Refuse what was meant for other places than Redis, and what is misspelt."""
+    kind = config.get("SESSION_TYPE")
+    is_redis = isinstance(kind, str) and kind.lower() == "redis"
+    if kind is not None and not is_redis:
         raise ConfigurationError(
             f"SESSION_TYPE={kind!r} cannot work: these sessions are in Redis. Remove "
             'it or set it to "redis", and name the server in SESSION_REDIS.'
         )
+    known = {*Flask.default_config, *FLASK_KEYS.values(), "SESSION_TYPE", *_UNUSED}
     for key in config:
         if key.startswith(_FOREIGN):
             raise ConfigurationError(
                 f"{key} has no meaning here: these sessions are in Redis. Remove it, "
                 "and name the server in SESSION_REDIS."
             )
+        if meant := near_misses(key, known):
+            raise ConfigurationError(
+                f"{key} means nothing: did you mean {' or '.join(meant)}?"
+            )
+
+
+_UNSIGNED = (
+    "SECRET_KEY is missing. Flask-Session works without it, but these cookies are "
+    "always signed. Make one with python -c 'import secrets; "
+    "print(secrets.token_hex())', keep it out of the source, and give every worker "
+    "the same one."
+)

@@ -10,6 +10,7 @@ import typing as t
 from .config import SessionConfig
 from .environment import from_strings
 from .environment import VARIABLES
+from .environment import warn_of_near_misses
 from .events import EventLog
 from .http.cookie import SessionCookie
 from .lifetimes import Lifetimes
@@ -100,10 +101,12 @@ class SessionManager:
         option as ``SESSION_<OPTION>``.
 
         Durations are seconds, ``none`` is ``None``, functions are written
-        ``package.module:name``. ``options`` take precedence. Raises
+        ``package.module:name``. ``options`` take precedence. A variable that looks like
+        a misspelt one of these is logged. Raises
         :exc:`~wsgi_redis_session.ConfigurationError`, naming the variable.
         """
         environ = os.environ if environ is None else environ
+        warn_of_near_misses(environ)
         keys = {name: VARIABLES[name] for name in VARIABLES if name not in options}
         texts = {name: environ[key] for name, key in keys.items() if key in environ}
         with named_by(keys):

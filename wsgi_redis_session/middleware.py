@@ -29,6 +29,8 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
+from .errors import ConfigurationError
+from .events import logger
 from .manager import SessionManager
 from .model.session import Session
 from .request.exchange import Exchange
@@ -61,8 +63,11 @@ def get_session(environ: WSGIEnvironment, environ_key: str = ENVIRON_KEY) -> Ses
 class SessionMiddleware:
     """Gives a WSGI application its visitors' sessions.
 
-    Mounted twice, the inner one leaves a session of the same cookie to the outer one;
-    two different cookies need two environ keys.
+    Mounted twice, the inner one leaves a session of the same cookie to the outer one,
+    and warns if its options are not the same; two different cookies need two environ
+    keys.
+
+    Raises :exc:`~wsgi_redis_session.ConfigurationError` for arguments in another order.
 
     A :exc:`~wsgi_redis_session.SessionUnavailable` that the application lets through,
     or that saving raises, is answered with ``503 Service Unavailable``, if nothing has
@@ -78,6 +83,12 @@ class SessionMiddleware:
         environ_key: str = ENVIRON_KEY,
         answer_unavailable: bool | None = None,
     ) -> None:
+        if not callable(app) or not isinstance(sessions, SessionManager):
+            raise ConfigurationError(
+                "SessionMiddleware(app, sessions) takes the WSGI application first and "
+                f"its SessionManager second, not a {type(app).__qualname__} and a "
+                f"{type(sessions).__qualname__}."
+            )
         self.app = app
         self.sessions = sessions
         self.environ_key = environ_key
@@ -86,12 +97,14 @@ class SessionMiddleware:
             if answer_unavailable is None
             else answer_unavailable
         )
+        self._has_warned = False
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> cabc.Iterable[bytes]:
         outer = environ.get(self.environ_key)
-        if outer is not None and self.sessions.serving(outer):
+        if outer is not None and (serving := self.sessions.serving(outer)):
+            self._compare(serving)
             return self.app(environ, start_response)
         exchange = Exchange(self.sessions.parts, environ)
         environ[self.environ_key] = exchange.session
@@ -99,3 +112,15 @@ class SessionMiddleware:
             exchange, start_response, answers_unavailable=self.answer_unavailable
         )
         return response.run(self.app)
+
+    def _compare(self, outer: Exchange) -> None:
+        """Warn, once, of options that count for nothing inside another middleware."""
+        ignored = self.sessions.config.differences(outer.parts.config)
+        if ignored and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "A SessionMiddleware, or a Flask application with sessions, is inside "
+                "another SessionMiddleware with other options. Those of the outer one "
+                "count, also for %s. Give both the same manager, or remove one.",
+                ", ".join(ignored),
+            )

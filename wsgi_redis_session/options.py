@@ -84,16 +84,37 @@ def refuse_unknown(
 
 
 def _unknown(name: str, known: cabc.Collection[str], prefix: str) -> str:
-    from difflib import get_close_matches  # slow to import, and rarely needed
-
     likely = [*known, "secret_key", "secret_key_fallbacks"]
-    close = get_close_matches(name.lower(), likely, n=1, cutoff=0.5)
+    close = _closest(name.lower(), likely, 0.5)
     hint = (
         f"did you mean {prefix + close[0]!r}?"
         if close
         else f"the options are {', '.join(prefix + other for other in known)}."
     )
     return f"There is no option {prefix + name!r}: {hint}"
+
+
+def near_misses(key: str, known: cabc.Collection[str]) -> list[str]:
+    """Which of the known keys may have been meant by one that is not known; none where
+    it has nothing to do with sessions.
+
+    The order of the words does not count, nor does ``SESSION``, which all have.
+    """
+    if "SESSION" not in key or key in known:
+        return []
+    meant = {_sorted_words(other): other for other in known}
+    return [meant[words] for words in _closest(_sorted_words(key), meant, 0.7)]
+
+
+def _closest(text: str, others: cabc.Iterable[str], cutoff: float) -> list[str]:
+    """Those that are most like a text, at most three; 1.0 is the same, 0.0 nothing."""
+    from difflib import get_close_matches  # slow to import, and rarely needed
+
+    return get_close_matches(text, list(others), n=3, cutoff=cutoff)
+
+
+def _sorted_words(key: str) -> str:
+    return "_".join(sorted(word for word in key.split("_") if word != "SESSION"))
 
 
 def read(name: str, text: str, kind: Kind) -> t.Any:

@@ -6,7 +6,8 @@
 
 with ``session.secret_key``, ``session.redis`` and any other option as
 ``session.<option>`` in the settings; the first two may come from the environment
-variables ``SECRET_KEY`` and ``SESSION_REDIS`` instead. Where Redis does not answer,
+variables ``SECRET_KEY`` and ``SESSION_REDIS`` instead. ``session.set_on_exception =
+false`` saves nothing where an exception view answers. Where Redis does not answer,
 Pyramid then answers ``503 Service Unavailable``, unless there is an exception view of
 yours for :exc:`~wsgi_redis_session.SessionUnavailable`.
 
@@ -39,8 +40,11 @@ from .errors import SessionUnavailable
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .model.session import Session
+from .options import BOOLEAN
 from .options import named_by
+from .options import read
 from .options import refuse_unknown
+from .options import wrong
 from .request.body import SavedBody
 from .request.exchange import Exchange
 
@@ -50,6 +54,9 @@ _FLASH = "_f_"
 _CSRF_TOKEN = "_csrft_"  # noqa: S105  # it is the name of one
 
 _PREFIX = "session."
+
+#: A setting that only Pyramid's session factories have.
+_SET_ON_EXCEPTION = "set_on_exception"
 
 
 @implementer(ISession)
@@ -156,24 +163,52 @@ class PyramidSession(cabc.MutableMapping[str, t.Any]):
 
 @implementer(ISessionFactory)
 class SessionFactory:
-    """Pyramid's ``ISessionFactory``, with or without the middleware."""
+    """Pyramid's ``ISessionFactory``, with or without the middleware.
 
-    def __init__(self, sessions: SessionManager) -> None:
+    With ``set_on_exception=False``, as with Pyramid's own factories, nothing is saved
+    where an exception view answers, be it a redirect or a 404 that was raised.
+    """
+
+    def __init__(
+        self, sessions: SessionManager, *, set_on_exception: bool = True
+    ) -> None:
         self.sessions = sessions
+        self.set_on_exception = set_on_exception
 
     def __call__(self, request: t.Any) -> PyramidSession:
         """The session of a request."""
-        exchange = self.sessions.serving(request.environ.get(ENVIRON_KEY))
+        environ = request.environ
+        exchange = self.sessions.serving(environ.get(ENVIRON_KEY))
+        is_ours = exchange is None
         if exchange is None:
-            exchange = self.sessions.exchange(request.environ)
+            if "HTTP_COOKIE" not in environ and request.cookies:
+                # A pyramid.testing.DummyRequest has its cookies only there.
+                environ["HTTP_COOKIE"] = "; ".join(
+                    f"{name}={value}" for name, value in request.cookies.items()
+                )
+            exchange = self.sessions.exchange(environ)
             if isinstance(request, Request) and get_current_request() is not request:
                 # The body streams, and Pyramid calls nobody back any more.
                 exchange.close()
-            else:
-                saving = _Saving(exchange)
-                request.add_response_callback(saving)
-                request.add_finished_callback(saving.finish)
+                return PyramidSession(exchange.session)
+        if not self.set_on_exception:
+            request.add_response_callback(_Dropping(exchange))
+        if is_ours:
+            saving = _Saving(exchange)
+            request.add_response_callback(saving)
+            request.add_finished_callback(saving.finish)
         return PyramidSession(exchange.session)
+
+
+class _Dropping:
+    """The response callback that drops the changes of a view that raised."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __call__(self, request: t.Any, response: t.Any) -> None:
+        if getattr(request, "exception", None) is not None:
+            self._exchange.abandon()
 
 
 class _Saving:
@@ -222,11 +257,18 @@ def includeme(config: t.Any) -> None:
         for name, value in config.get_settings().items()
         if name.startswith(_PREFIX)
     }
+    set_on_exception = settings.pop(_SET_ON_EXCEPTION, True)
+    if isinstance(set_on_exception, str):
+        set_on_exception = read(_SET_ON_EXCEPTION, set_on_exception, BOOLEAN)
+    if not BOOLEAN.accepts(set_on_exception):
+        name = _PREFIX + _SET_ON_EXCEPTION
+        raise wrong(name, set_on_exception, BOOLEAN.allowed)
     refuse_unknown(settings, VARIABLES, prefix=_PREFIX)
     settings.setdefault("secret_key", os.environ.get("SECRET_KEY", ""))
     with named_by({name: _PREFIX + name for name in VARIABLES}):
         sessions = SessionManager(**from_strings(settings))
-    config.set_session_factory(SessionFactory(sessions))
+    factory = SessionFactory(sessions, set_on_exception=set_on_exception)
+    config.set_session_factory(factory)
     config.add_exception_view(_unavailable, context=SessionUnavailable)
 
 

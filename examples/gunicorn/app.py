@@ -3,7 +3,7 @@
 from wsgi_redis_session import get_session
 
 
-def application(environ, start_response):
+def app(environ, start_response):
     session = get_session(environ)
     session["visits"] = session.get("visits", 0) + 1
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -2,7 +2,7 @@
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionMiddleware
 
-wsgi_app = "app:application"
+wsgi_app = "app:app"
 workers = 2
 threads = 4
 

@@ -206,7 +206,7 @@ def start(site: FlaskSite, **config: t.Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["filesystem", "null", "memcached", "sqlalchemy", "", None, 1]
+    "kind", ["filesystem", "null", "memcached", "sqlalchemy", "", 1]
 )
 def test_other_session_type_is_an_error_that_says_what_to_do(
     site: FlaskSite, kind: t.Any

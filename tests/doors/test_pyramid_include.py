@@ -8,6 +8,7 @@ import pytest
 import redis
 from conftest import SECRET_KEY
 from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPFound
 from pyramid.interfaces import ISessionFactory
 from pyramid.response import Response
 from pyramid_sites import Configure
@@ -18,8 +19,10 @@ from werkzeug.test import TestResponse
 
 from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionMiddleware
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.pyramid import SessionFactory
 
 
 def included(
@@ -162,3 +165,45 @@ def test_application_may_have_its_own_page_for_that(
         config.add_exception_view(wait, context=SessionUnavailable)
 
     assert unavailable(own_server, settings, configure).text == "wait"
+
+
+def test_set_on_exception_says_whether_a_view_that_raises_is_saved(
+    settings: dict[str, t.Any],
+) -> None:
+    def redirect(request: t.Any) -> None:
+        request.session["half"] = "done"
+        raise HTTPFound("/")
+
+    found: list[t.Any] = []
+    kept = included(settings)
+    assert visit(kept, redirect).headers["Set-Cookie"]
+    for no in ("false", False):
+        client = included(settings | {"session.set_on_exception": no})
+        assert "Set-Cookie" not in visit(client, redirect).headers
+        visit(client, lambda request: request.session.update(user="ada"))
+        visit(client, redirect)
+        visit(client, lambda request: found.append(request.session.copy()))
+    assert found == [{"user": "ada"}] * 2
+
+
+def test_set_on_exception_counts_inside_the_middleware_too(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    def redirect(request: t.Any) -> None:
+        request.session["half"] = "done"
+        raise HTTPFound("/")
+
+    factory = SessionFactory(manager, set_on_exception=False)
+    with Configurator(session_factory=factory) as config:
+        config.add_view(run)
+        client = Client(SessionMiddleware(config.make_wsgi_app(), manager))
+    assert visit(client, redirect).status_code == 302
+    assert db.dbsize() == 0
+
+
+@pytest.mark.parametrize("value", ["perhaps", "", 2, None])
+def test_set_on_exception_that_is_neither_true_nor_false_is_refused(
+    settings: dict[str, t.Any], value: t.Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"set_on_exception=.* cannot work"):
+        included(settings | {"session.set_on_exception": value})

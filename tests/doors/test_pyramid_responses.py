@@ -374,3 +374,14 @@ def test_factory_serves_pyramid_s_dummy_request(manager: SessionManager) -> None
     session = SessionFactory(manager)(DummyRequest())
     session.flash("one")
     assert session.pop_flash() == ["one"]
+
+
+def test_dummy_request_saves_its_session_and_finds_it_by_its_cookies(
+    manager: SessionManager,
+) -> None:
+    factory, request = SessionFactory(manager), DummyRequest()
+    factory(request)["user"] = "ada"
+    response = Response()
+    request._process_response_callbacks(response)
+    name, _, value = response.headers["Set-Cookie"].partition(";")[0].partition("=")
+    assert factory(DummyRequest(cookies={name: value})).copy() == {"user": "ada"}

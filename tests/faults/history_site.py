@@ -43,7 +43,8 @@ def _act(action: str, session: Session, browser: str, tab: str) -> dict[str, t.A
     if "life" not in session:
         _begin(session, browser)
     found = {"life": session["life"], "browser": session["browser"]}
-    own, total = f"tab:{tab}", f"sum:{session['life']}"
+    # What others store just before a renewal comes along, so that its names must tell.
+    own, total = f"tab:{found['life']}:{tab}", f"sum:{found['life']}"
     found |= {"own": session.get(own, 0), "sum": session.get(total, 0)}
     if action == "logout":
         session.destroy()

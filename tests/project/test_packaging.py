@@ -101,8 +101,9 @@ def test_tools_check_against_the_oldest_python() -> None:
     assert f'target-version = "py{oldest.replace(".", "")}"' in ruff
 
 
-def test_readme_names_the_versions_that_can_be_installed() -> None:
-    section = README.split("\nSupported versions\n", 1)[1]
+def test_documentation_names_the_versions_that_can_be_installed() -> None:
+    page = PROJECT.joinpath("docs", "deployment.rst").read_text()
+    section = page.split("\nSupported versions\n", 1)[1]
     assert "Python {}.{} to {}.{}".format(*PYTHONS[0], *PYTHONS[-1]) in section
     for requirement in REQUIRED + EXTRAS["flask"] + EXTRAS["fast"]:
         assert f"``{requirement}``" in section
@@ -114,6 +115,31 @@ def in_its_package(path: pathlib.Path) -> str:
     while not package.joinpath("__init__.py").exists():
         package = package.parent
     return path.relative_to(package).as_posix()
+
+
+def test_badges_say_what_is_so() -> None:
+    metadata = SETUP["metadata"]
+    pythons = "{}.{}_to_{}.{}".format(*PYTHONS[0], *PYTHONS[-1])
+    assert f"/badge/python-{pythons}-blue" in README
+    assert f"/badge/license-{metadata['license'].replace('-', '--')}-blue" in README
+    assert SETUP["mypy"]["strict"] == "True"
+    assert "/badge/typed-mypy_strict-blue" in README
+
+
+def test_workflow_tests_every_supported_version() -> None:
+    workflow = PROJECT.joinpath(".github", "workflows", "ci.yml").read_text()
+    versions = ", ".join(f'"{major}.{minor}"' for major, minor in PYTHONS)
+    assert f"python: [{versions}]" in workflow
+
+
+def test_version_stands_in_one_place() -> None:
+    version = SETUP["metadata"]["version"]
+    places = [
+        *PACKAGE.rglob("*.py"),
+        *PROJECT.glob("docs/*.py"),
+        PROJECT / "README.rst",
+    ]
+    assert [path for path in places if version in path.read_text()] == []
 
 
 def test_every_file_beside_the_modules_is_installed() -> None:

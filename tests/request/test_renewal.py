@@ -326,3 +326,20 @@ def test_on_conflict_decides_at_each_of_several_meetings_while_renewing(
         assert request.commit() is None
     requests[3].session.regenerate()
     assert look(manager, cookie_header(requests[3].commit())) == {"total": 1211}
+
+
+@pytest.mark.parametrize("name", ["permanent", "modified"])
+def test_session_that_has_ended_may_be_made_permanent_and_stays_empty(
+    manager: SessionManager, db: redis.Redis, name: str
+) -> None:
+    header = store(manager, user="Ada")
+    logout = Request(manager, header)
+    logout.session.destroy()
+    logout.commit()
+    pass_time(db, 6)
+    # As an application does that does so in every request.
+    request = Request(manager, header)
+    setattr(request.session, name, True)
+    request.commit()
+    assert manager.commit(request.session, headers_sent=True).cookie is None
+    assert look(manager, header) == {}

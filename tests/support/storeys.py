@@ -50,6 +50,7 @@ LINE = [
     "legacy.unpickler",
     "legacy.reader",
     "legacy.inheritance",
+    "legacy.forgotten",
     "legacy.adoption",
     "request.step",
     "request.turns",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
 from visitors import look
+from visitors import Request
 from visitors import store
 
 from wsgi_redis_session import SessionManager
@@ -108,6 +111,27 @@ def test_server_that_does_not_answer_is_asked_a_few_times_by_a_hundred_requests(
     # A second passes for each hundred tries on the slowest machine, at most.
     assert 3 <= hole.connections() < 50
     client.close()
+
+
+def test_all_connections_may_be_closed_a_moment_after_they_were_used(
+    make_manager: MakeManager, db: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long the test takes.
+    monkeypatch.setattr("wsgi_redis_session.transport.pool._MOMENT", 600)
+    manager = make_manager()
+    headers = [store(manager, n=n) for n in range(8)]
+    opened = threading.Barrier(len(headers))
+
+    def visit(header: str) -> None:
+        request = Request(manager, header)
+        opened.wait()
+        request.session["again"] = True
+        request.commit()
+
+    with ThreadPoolExecutor(len(headers)) as threads:
+        for _ in range(3):
+            [*threads.map(visit, headers)]
+            db.execute_command("CLIENT KILL SKIPME YES TYPE NORMAL")
 
 
 def test_deadline_that_is_over_before_a_connection_is_open_is_an_outage(

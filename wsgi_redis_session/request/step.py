@@ -116,8 +116,10 @@ def next_step(wish: Wish, sight: Sight) -> Step:
     if sight.state is State.MOVED:
         return Step.FOLLOW
     step = _step_with_lost(wish, sight)
-    sets_cookie = step in (Step.CREATE, Step.PART)
-    return Step.REFUSE if sets_cookie and wish.is_late else step
+    if wish.is_late and step in (Step.CREATE, Step.PART):
+        # What holds nothing needs no cookie.
+        return Step.KEEP if wish.is_empty else Step.REFUSE
+    return step
 
 
 def _step_with_live(wish: Wish) -> Step:

@@ -50,7 +50,7 @@ class Commands:
         try:
             return self.transport.send(question)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
         except Misdirected:
             raise Undecodable("the value is that of another session") from None
 
@@ -66,7 +66,7 @@ class Commands:
         try:
             return self._run(deadline, script, key, args, is_ours)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
         except Misdirected:
             raise Undecodable("the value is that of another session") from None
 
@@ -93,7 +93,7 @@ class Commands:
         try:
             reply = self._run(deadline, script, key, args, is_ours, again or args)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
         except Misdirected:
             raise SessionUnavailable(
                 "Redis answered somebody else's question twice"
@@ -125,10 +125,9 @@ class Commands:
         try:
             return self.transport.send(question)
         except ResponseError as error:
-            raise _refused(error) from error
+            raise self._refused(error) from error
 
-
-def _refused(error: ResponseError) -> SessionUnavailable | Undecodable:
-    if "WRONGTYPE" in str(error):
-        return Undecodable("the key holds no string")
-    return SessionUnavailable(f"Redis refuses a command: {error}")
+    def _refused(self, error: ResponseError) -> SessionUnavailable | Undecodable:
+        if "WRONGTYPE" in str(error):
+            return Undecodable("the key holds no string")
+        return SessionUnavailable(f"{self.transport.place} refuses a command: {error}")

@@ -96,7 +96,8 @@ class Survey:
         try:
             return self._transport.send(Question(Deadline(self._seconds), command))
         except ResponseError as error:
-            raise SessionUnavailable(f"Redis refuses a command: {error}") from error
+            place = self._transport.place
+            raise SessionUnavailable(f"{place} refuses a command: {error}") from error
 
 
 def _escaped(text: str) -> str:

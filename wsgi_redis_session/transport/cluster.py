@@ -49,6 +49,8 @@ class ClusterTransport:
         self, start: cabc.Sequence[Address], make: cabc.Callable[[Address], Server]
     ) -> None:
         self._start = start
+        nodes = ", ".join(f"{host}:{port}" for host, port in start)
+        self.place = f"the cluster at {nodes}"
         self._make = make
         self._servers: dict[Address, Server] = {}
         # The address of the node that has each slot.
@@ -60,13 +62,13 @@ class ClusterTransport:
         try:
             return self._send(question)
         except (ClusterDownError, TryAgainError) as error:
-            raise unavailable("the cluster", error) from error
+            raise unavailable(self.place, error) from error
         except ResponseError:
             raise
         except NotReplicated as error:
             raise SessionUnavailable(str(error)) from error
         except FAILURES as error:
-            raise unavailable("the cluster", error) from error
+            raise unavailable(self.place, error) from error
 
     def _send(self, question: Question) -> t.Any:
         key = question.key
@@ -75,7 +77,8 @@ class ClusterTransport:
             self._refresh(question.deadline)
         before, address = None, self._slots.get(slot)
         if address is None:
-            raise RedisConnectionError("no node has the keys of this session")
+            has_answered = "has the keys of this session" if self._slots else "answers"
+            raise RedisConnectionError(f"no node {has_answered}")
         for _ in range(_REDIRECTIONS):
             try:
                 return self._server(address).ask(question, before)

@@ -17,6 +17,7 @@ from redis import UnixDomainSocketConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError
 from redis.sentinel import Sentinel
 
 from ..config import SessionConfig
@@ -31,6 +32,7 @@ from .server import Server
 from .transport import Client
 from .transport import ClientTransport
 from .transport import ServerTransport
+from .transport import shown_place
 from .transport import Transport
 from .urls import Address
 from .urls import DEFAULT_URL
@@ -139,7 +141,7 @@ class Builder:
         if target.kind == "sentinel":
             make = functools.partial(self.link, locate=self._locate())
             return ServerTransport(self._server(make), f"Redis ({target.service!r})")
-        return ServerTransport(self._server(self.link), f"Redis at {self._place()}")
+        return ServerTransport(self._server(self.link), shown_place(self._settings))
 
     def link(self, **more: t.Any) -> Link:
         """A link that is not open yet."""
@@ -172,12 +174,20 @@ class Builder:
                 **self._sentinel_settings,
             },
         )
-        return functools.partial(sentinel.discover_master, self._target.service)
+        return functools.partial(_discover, sentinel, self._target)
 
-    def _place(self) -> str:
-        settings = self._settings
-        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
-        return t.cast(str, settings.get("path")) or f"{host}:{port}"
+
+def _discover(sentinel: Sentinel, target: Target) -> Address:
+    """Where the sentinels say that the master is."""
+    try:
+        found: Address = sentinel.discover_master(target.service)  # type: ignore[no-untyped-call]  # redis-py
+    except MasterNotFoundError as error:
+        # Its own message shows all settings of each connection.
+        asked = ", ".join(f"{host}:{port}" for host, port in target.addresses)
+        raise MasterNotFoundError(
+            f"no Sentinel at {asked} answers and knows a master of that name"
+        ) from error
+    return found
 
 
 def target_of(client: t.Any) -> Target | None:

@@ -29,6 +29,13 @@ _UNANSWERED = (RedisConnectionError, RedisTimeoutError)
 #: It is not the server that it was, or not ready yet.
 _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
 
+#: How often all links are closed at most because the server is not the one it was, in
+#: seconds.
+_DROP_INTERVAL = 1.0
+
+#: How much of the time for a reply the server may wait for its replicas.
+_SHARE = 0.8
+
 #: What is left of a deadline, in seconds, may be so much less than what a reply may
 #: take, before that is shortened.
 _SLACK = 0.05
@@ -70,6 +77,8 @@ class Server:
         self._events = events
         self._wait_replicas = wait_replicas
         self._breaker = Breaker()
+        # When all links were closed the last time, because of what the server said.
+        self._dropped = float("-inf")
 
     def ask(self, question: Question, before: Command | None = None) -> t.Any:
         """The reply to a question; raises an error of the server's, too.
@@ -97,7 +106,6 @@ class Server:
         if type(reply) is not bytes and isinstance(reply, RedisError):
             if not _is_demotion(reply):
                 raise reply
-            self.drop()
             return self._second(question, before)
         return reply
 
@@ -122,18 +130,28 @@ class Server:
                 break
             question = question.asked_again()
             try:
-                return self._ask(question, time.monotonic(), before)
+                # What has closed one connection may have closed all of them.
+                return self._ask(question, time.monotonic(), before, anew=True)
             except _UNANSWERED as next_error:
                 error = next_error
         self._breaker.failed(time.monotonic())
         raise error
 
     def _second(self, question: Question, before: Command | None) -> t.Any:
-        """Ask over another link, which may lead to another server."""
-        reply = self._ask(question.asked_again(), time.monotonic(), before)
+        """Ask over a new link, which may lead to another server."""
+        now = time.monotonic()
+        self._leave(now)
+        reply = self._ask(question.asked_again(), now, before, anew=True)
         if isinstance(reply, RedisError):
             raise reply
         return reply
+
+    def _leave(self, now: float) -> None:
+        """Let all links be opened anew, because they may lead to another server by now;
+        where it is the same one, not each time."""
+        if now - self._dropped >= _DROP_INTERVAL:
+            self._dropped = now
+            self.drop()
 
     def _ask(
         self,
@@ -163,7 +181,7 @@ class Server:
             if before is not None:
                 _, reply = link.ask(before, question.command, seconds=most)
             elif question.writes and self._wait_replicas:
-                reply = self._write(link, question.command, left, most)
+                reply = self._write(link, question.command, seconds, most)
             else:
                 reply = link.ask(question.command, seconds=most)
             is_error = type(reply) is not bytes and isinstance(reply, RedisError)
@@ -180,11 +198,15 @@ class Server:
     ) -> t.Any:
         """Ask, and wait until what was written has arrived at replicas."""
         count = b"%d" % self._wait_replicas
-        milliseconds = b"%d" % max(1, int(seconds * 1000) - 20)
+        # That too few have it is to be known before the reply is given up.
+        longest = min(seconds, self._patience.read_timeout)
+        milliseconds = b"%d" % max(1, int(longest * _SHARE * 1000))
         wait = ("WAIT", count, milliseconds)
         reply, arrived = link.ask(command, wait, seconds=most)
         if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
             return reply
+        # A primary that others have given up has no replicas any more.
+        self._leave(time.monotonic())
         raise NotReplicated(
             f"stored, but not on {self._wait_replicas} replicas (wait_replicas), only "
             f"on {arrived}"

@@ -34,6 +34,9 @@ _SCAN_COUNT = 1000
 class Transport(t.Protocol):
     """How a command reaches Redis; it knows what may be asked again, and when."""
 
+    #: Which server it is, for people; without user and password.
+    place: str
+
     def send(self, question: Question) -> t.Any:
         """The reply to a question.
 
@@ -56,7 +59,7 @@ class ServerTransport:
 
     def __init__(self, server: Server, place: str) -> None:
         self._server = server
-        self._place = place
+        self.place = place
 
     def send(self, question: Question) -> t.Any:
         """See :meth:`Transport.send`."""
@@ -64,7 +67,7 @@ class ServerTransport:
             return self._server.ask(question)
         except MovedError as error:
             raise SessionUnavailable(
-                f"{self._place} is a node of a cluster: write redis+cluster:// in the "
+                f"{self.place} is a node of a cluster: write redis+cluster:// in the "
                 "place of redis:// in its URL"
             ) from error
         except ResponseError:
@@ -72,7 +75,7 @@ class ServerTransport:
         except NotReplicated as error:
             raise SessionUnavailable(str(error)) from error
         except FAILURES as error:
-            raise unavailable(self._place, error) from error
+            raise unavailable(self.place, error) from error
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`Transport.scan`."""
@@ -101,6 +104,7 @@ class ClientTransport:
 
     def __init__(self, client: Client, events: EventLog) -> None:
         self.client = client
+        self.place = _place_of(client)
         self._events = events
         # Of those servers that have not answered the last time.
         self._breakers: dict[str, Breaker] = {}
@@ -110,18 +114,19 @@ class ClientTransport:
         breaker = self._breaker(question) if self._breakers else None
         if breaker and breaker.open_until and breaker.refuses(time.monotonic()):
             raise SessionUnavailable(
-                "Redis did not answer several times, and is left alone for a second"
+                f"{self.place}: it did not answer several times, and is left alone for "
+                "a second"
             )
         try:
             reply = self._send(question)
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             breaker = breaker or self._breaker(question)
             breaker.failed(time.monotonic())
-            raise unavailable("Redis", error) from error
+            raise unavailable(self.place, error) from error
         except ResponseError:
             raise
         except FAILURES as error:
-            raise unavailable("Redis", error) from error
+            raise unavailable(self.place, error) from error
         if breaker and breaker.failures:
             breaker.succeeded()
         return reply
@@ -167,6 +172,21 @@ class ClientTransport:
             disconnect = getattr(self.client, "disconnect_connection_pools", None)
             if disconnect is not None:
                 disconnect()
+
+
+def shown_place(settings: cabc.Mapping[str, t.Any]) -> str:
+    """Which server the arguments of a connection lead to, for people."""
+    host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+    return f"Redis at {settings.get('path') or f'{host}:{port}'}"
+
+
+def _place_of(client: t.Any) -> str:
+    """The same of a client that was given, as far as it says."""
+    pool: t.Any = getattr(client, "connection_pool", None)
+    if hasattr(pool, "service_name"):
+        return f"Redis ({pool.service_name!r})"
+    settings = getattr(pool, "connection_kwargs", None)
+    return "Redis" if settings is None else shown_place(settings)
 
 
 def unavailable(place: str, error: BaseException) -> SessionUnavailable:
