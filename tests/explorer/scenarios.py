@@ -104,7 +104,7 @@ def _of(name: str) -> list[Family]:
         "later": (f"{a} > +{s}s > eve {b}" for a, b in orders for s in LATER),
         "after": _lines(AFTER.get(name, "")),
         "after, a fault": _lines(AFTER.get(name, "")),
-        "meanwhile": (f"{a} | {b} | +{s}s" for a, b in faulty for s in _moves(name)),
+        "meanwhile": (f"{a} | {b} | +{s}s" for a, b in few for s in _moves(name)),
     }
     found = []
     for kind, these in texts.items():

@@ -92,6 +92,7 @@ PROGRAMS = [
     "demo.window",
     "demo.server",
     "demo.acts",
+    "demo.devices",
     "demo.naive",
     "demo.forgery",
     "demo.page",
