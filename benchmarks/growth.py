@@ -20,8 +20,11 @@ from visits import SECRET_KEY
 from visits import write
 
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session.lifetimes import Expiry
 from wsgi_redis_session.local_server import LocalServer
-from wsgi_redis_session.store.scripts import Merging
+from wsgi_redis_session.model.changes import Changes
+from wsgi_redis_session.store.results import Limits
+from wsgi_redis_session.store.scripts import merging
 from wsgi_redis_session.store.scripts import SAVE
 
 #: What each row is called, and its two figures.
@@ -147,14 +150,18 @@ def in_redis(url: str) -> Rows:
             ours = head.replace(b"s" * 8, b"o" * 8, 1) + ormsgpack.packb(
                 names | {"name 0": b"w" * (size // 5)}
             )
-            merging = Merging(86400_000, 86400_000, 60_000, 0, 0, False, 1, 0).pack()
+            day, changes = 86400_000, Changes({}, ["name 0"], [])
+            limits = Limits(max_bytes=0, max_names=0)
+            once, _ = merging(
+                Expiry(day, day), 60_000, limits, changes, sets_kind=False
+            )
             row, ttl = [], b"86400000"
             for revision in (b"s" * 8, b"x" * 8):
                 client.config_resetstat()
                 for _ in range(500):
                     client.set("session", stored, px=86400_000)
                     client.evalsha(
-                        sha, 1, "session", revision, ours, ttl, merging, b"name 0"
+                        sha, 1, "session", revision, ours, ttl, once, b"name 0"
                     )
                 stats: t.Any = client.info("commandstats")
                 row.append(float(stats["cmdstat_evalsha"]["usec_per_call"]))

@@ -430,7 +430,7 @@ def test_observer_that_fails_harms_nobody(
 
     manager = make_manager(on_event=observe)
     assert look(manager, store(manager, n=1)) == {"n": 1}
-    assert "on_event failed" in caplog.text
+    assert "an observer failed" in caplog.text
 
 
 def test_no_log_and_no_event_carries_secrets(

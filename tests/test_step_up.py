@@ -162,3 +162,25 @@ def test_cleared_session_leaves_nothing(
 def test_names_of_the_library_cannot_be_set(manager: SessionManager, name: str) -> None:
     with pytest.raises(ValueError, match="the library itself"):
         manager.open("")[name] = 1
+
+
+def test_on_conflict_is_never_asked_about_what_the_library_keeps(
+    make_manager: MakeManager,
+) -> None:
+    asked: list[str] = []
+
+    def decide(name: str, base: t.Any, ours: t.Any, theirs: t.Any) -> t.Any:
+        asked.append(name)
+        return ours + theirs - base
+
+    manager = make_manager(on_conflict=decide)
+    header = store(manager, n=0)
+    requests = [Request(manager, header) for _ in range(2)]
+    tokens = [request.session.csrf_token() for request in requests]
+    for request in requests:
+        request.session["n"] += 1
+        request.commit()
+    assert asked == ["n"]
+    assert manager.open(header)["n"] == 2
+    # The one that was stored last.
+    assert manager.open(header).check_csrf_token(tokens[1])

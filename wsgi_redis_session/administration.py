@@ -7,6 +7,7 @@ from uuid import UUID
 
 from .config import SessionConfig
 from .errors import ConfigurationError
+from .events import Circumstances
 from .model.info import SessionInfo
 from .model.record import is_digest
 from .model.session import Session
@@ -34,8 +35,11 @@ class Administration:
         """
         if not is_digest(session_id):
             raise ValueError("revoke() takes the id of a session, as session.id is")
-        ended = self.store.end(self._deadline(), session_id)
-        self.parts.events.emit("destroyed", session_id, "revoked")
+        deadline = self._deadline()
+        ended = self.store.end(deadline, session_id)
+        if ended:
+            about = Circumstances(duration=deadline.spent)
+            self.parts.events.emit("revoked", session_id, about=about)
         return ended
 
     def of_user(

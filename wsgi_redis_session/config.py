@@ -11,6 +11,7 @@ from datetime import timedelta
 from .options import BOOLEAN
 from .options import boolean_or
 from .options import CALLABLE
+from .options import CALLABLES
 from .options import choice
 from .options import COOKIE_DOMAIN
 from .options import COOKIE_NAME
@@ -30,7 +31,7 @@ from .rules import ORDER
 from .rules import RULES
 
 if t.TYPE_CHECKING:
-    from .events import SessionEvent
+    from .events import Observer
     from .model.serializer import Serializer
 
 #: A length of time: a :class:`~datetime.timedelta` or a number of seconds.
@@ -193,8 +194,15 @@ class SessionConfig:
         '``"anonymous"``: without Redis, sessions read as empty and what is stored is '
         "dropped. Logins and logouts still raise.",
     )
-    on_event: cabc.Callable[[SessionEvent], object] | None = option(
-        None, CALLABLE.or_none(), "Called with each ``SessionEvent``."
+    on_event: Observer | cabc.Sequence[Observer] | None = option(
+        None,
+        CALLABLES.or_none(),
+        "Called with each ``SessionEvent``; one callable or a list of them.",
+    )
+    event_users: t.Literal["digest", "plain"] = option(
+        "digest",
+        choice("digest", "plain"),
+        "Whether events show a digest of who the user is, or the identifier itself.",
     )
 
     operation_timeout: Duration = option(

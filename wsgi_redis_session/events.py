@@ -1,7 +1,8 @@
 """What happens to sessions, and who is told.
 
-Every event goes to the logger ``wsgi_redis_session`` and to the ``on_event`` option.
-No event carries a session id, a stored value or a secret.
+Every event goes to the observers, which the option ``on_event`` names, and all but
+``loaded`` and ``saved`` to the logger ``wsgi_redis_session``. No event carries a
+session id, a secret or a stored value, but for who the user is.
 """
 
 from __future__ import annotations
@@ -10,46 +11,53 @@ import collections.abc as cabc
 import logging
 import typing as t
 
-logger = logging.getLogger("wsgi_redis_session")
+from .outage_log import logger as logger  # the one that all events go to
+from .outage_log import OutageLog
 
 EventName = t.Literal[
     "created",
-    "destroyed",
+    "loaded",
+    "saved",
+    "merged",
+    "conflict",
     "regenerated",
     "rotated",
-    "rejected",
+    "migrated",
+    "destroyed",
+    "revoked",
+    "expired",
     "unknown",
+    "rejected",
     "lost",
+    "late",
     "undecodable",
     "unavailable",
     "desynchronised",
-    "late",
-    "migrated",
 ]
 
-#: A failure is a warning; what any visitor can cause, or does every day, is not.
+#: A failure is a warning; what any visitor can cause, or does every day, is not. What
+#: is not here happens with each request, and is for observers only.
 _LEVELS: dict[EventName, int] = {
     "created": logging.DEBUG,
-    "destroyed": logging.DEBUG,
+    "merged": logging.DEBUG,
+    "conflict": logging.DEBUG,
     "regenerated": logging.DEBUG,
     "rotated": logging.DEBUG,
-    "rejected": logging.INFO,
+    "migrated": logging.INFO,
+    "destroyed": logging.DEBUG,
+    "revoked": logging.INFO,
+    "expired": logging.INFO,
     "unknown": logging.INFO,
+    "rejected": logging.INFO,
     "lost": logging.WARNING,
+    "late": logging.ERROR,
     "undecodable": logging.WARNING,
     "unavailable": logging.WARNING,
     "desynchronised": logging.WARNING,
-    "late": logging.ERROR,
-    "migrated": logging.INFO,
 }
-
 
 #: So many characters of an event's text are kept.
 _MAX_DETAIL = 500
-
-#: How often an outage is told about while it lasts, and how long there must have been
-#: none before it is over, in seconds.
-_OUTAGE_INTERVAL = 10
 
 
 class SessionEvent(t.NamedTuple):
@@ -60,87 +68,86 @@ class SessionEvent(t.NamedTuple):
     ``created``, ``regenerated``, ``destroyed``
         the application stored the first value, gave the session a new session id, or
         ended it;
+    ``loaded``, ``saved``
+        a request looked at a session, or stored changes in it; only observers are told;
+    ``merged``
+        others had saved since the request had loaded the session, and both kept their
+        changes;
+    ``conflict``
+        both had changed the same name, and ``on_conflict`` has decided;
     ``rotated``
         a session id was old and was replaced, see ``rotate_interval``;
+    ``migrated``
+        a session that another library had stored became one of ours;
+    ``revoked``
+        somebody else has ended the session: an operator, or its user elsewhere;
+    ``expired``
+        a cookie of ours names a session that is over by the cookie's own times;
+    ``unknown``
+        a cookie of ours names a session that has ended for another reason;
     ``rejected``
         a cookie was malformed, forged, or signed with a secret that is not known;
-    ``unknown``
-        a cookie of ours names a session that has ended or expired;
     ``lost``
         changes were dropped, because the session ended or got a new session id while
         the request ran, or because Redis was away and ``on_unavailable`` is
         ``"anonymous"``;
+    ``late``
+        a change needed a cookie after the headers had left;
     ``undecodable``
         the stored bytes cannot be read, and the visitor gets a new session;
     ``unavailable``
         Redis could not be asked;
     ``desynchronised``
-        a connection gave the reply to somebody else's question, and was closed;
-    ``migrated``
-        a session that another library had stored became one of ours;
-    ``late``
-        a change needed a cookie after the headers had left.
+        a connection gave the reply to somebody else's question, and was closed.
 
-    ``session_id`` is :attr:`Session.id <wsgi_redis_session.Session.id>`, safe to log,
-    or ``None`` where no session is known; ``detail`` says more in words.
+    Every field but the first is ``None``, or empty, where it is not known.
     """
 
     name: EventName
+    #: :attr:`Session.id <wsgi_redis_session.Session.id>`, safe to log.
     session_id: str | None = None
+    #: More, in words.
     detail: str = ""
+    #: When it happened, in seconds since the epoch.
+    time: float = 0.0
+    #: Whose session it is, by ``user_key``: a digest that only the secret key makes,
+    #: or with ``event_users="plain"`` the identifier itself.
+    user: str | None = None
+    #: ``REMOTE_ADDR`` of the request, as far as ``keep_address`` allows.
+    address: str | None = None
+    #: Its ``User-Agent``, with ``keep_user_agent``.
+    agent: str | None = None
+    #: How long loading or saving took, in seconds, where Redis was asked.
+    duration: float | None = None
 
 
-class OutageLog:
-    """Tells the logger about an outage: once, then how often it was met, each ten
-    seconds, and when it is over. A busy site would fill its log otherwise.
+#: Is called with each event.
+Observer = cabc.Callable[[SessionEvent], object]
 
-    Threads that meet it in the same instant may be counted as one.
-    """
 
-    def __init__(self, clock: cabc.Callable[[], float]) -> None:
-        self._clock = clock
-        #: Whether there is one, as far as anybody has noticed.
-        self.is_on = False
-        self._began = self._met = self._told = 0.0
-        self._times = self._times_told = 0
+class Circumstances(t.NamedTuple):
+    """Whose session and which request an event is about; see :class:`SessionEvent`."""
 
-    def met(self, text: str, *args: object) -> None:
-        """Somebody was hindered, in these words, which are put together as the logger
-        does."""
-        now = self._met = self._clock()
-        is_first, self.is_on = not self.is_on, True
-        if is_first:
-            self._began = self._told = now
-            self._times, self._times_told = 1, 0
-            logger.warning(text, *args)
-            return
-        self._times += 1
-        # A clock may be set back.
-        if 0 <= now - self._told < _OUTAGE_INTERVAL:
-            return
-        times = self._times - self._times_told
-        self._told, self._times_told = now, self._times
-        logger.warning(
-            "sessions unavailable for %.0f s, %d times since the last line; %s",
-            now - self._began,
-            times,
-            text % args,
-        )
+    user: str | None = None
+    address: str | None = None
+    agent: str | None = None
+    duration: float | None = None
 
-    def answered(self) -> None:
-        """Redis has answered somebody; to be called only while :attr:`is_on`.
 
-        An outage of one node of a cluster, or of writing alone, goes on between the
-        answers, so it is over only when nobody has met it for ten seconds.
-        """
-        if not self.is_on or 0 <= self._clock() - self._met < _OUTAGE_INTERVAL:
-            return
-        self.is_on = False
-        logger.warning(
-            "sessions available again: unavailable %d times in %.0f s",
-            self._times,
-            self._met - self._began,
-        )
+UNKNOWN = Circumstances()
+
+
+class Tell(t.Protocol):
+    """Reports an event of a request."""
+
+    def __call__(
+        self,
+        name: EventName,
+        session_id: str | None = None,
+        detail: str = "",
+        *,
+        duration: float | None = None,
+    ) -> None: ...
 
 
 def _standing_still() -> float:
@@ -148,49 +155,98 @@ def _standing_still() -> float:
 
 
 class EventLog:
-    """Tells the logger and the application's ``on_event``.
+    """Tells the logger and any number of observers.
 
-    ``clock`` returns seconds; without one, an outage never ends. The observer is told
-    of each event; the logger of an outage in few lines, see :class:`OutageLog`.
+    ``clock`` returns the seconds since the epoch; without one, an outage never ends. An
+    observer that fails is logged; it harms neither the request nor the other observers.
+    Observers are told of each event, the logger of an outage in few lines, see
+    :class:`OutageLog`.
     """
 
     def __init__(
         self,
-        on_event: cabc.Callable[[SessionEvent], object] | None = None,
+        on_event: Observer | cabc.Iterable[Observer] | None = None,
         clock: cabc.Callable[[], float] = _standing_still,
     ) -> None:
-        self.on_event = on_event
         self.outage = OutageLog(clock)
+        #: Those who are told of each event.
+        self.observers = [on_event] if callable(on_event) else [*(on_event or ())]
+        #: Those who come and go; while there are none, nobody has to be told.
+        self.listeners: cabc.Collection[object] = ()
+        self._tell_listeners: Observer | None = None
+        self._clock = clock
+
+    def listen(self, listeners: cabc.Collection[object], tell: Observer) -> None:
+        """Call ``tell`` with each event while there is anything in ``listeners``."""
+        self.listeners, self._tell_listeners = listeners, tell
+
+    def is_heard(self, name: EventName) -> bool:
+        """Whether anybody will be told of such an event."""
+        if self.observers or self.listeners:
+            return True
+        return name in _LEVELS and logger.isEnabledFor(_LEVELS[name])
 
     def emit(
         self,
         name: EventName,
         session_id: str | None = None,
         detail: str = "",
+        about: Circumstances = UNKNOWN,
         *,
         is_outage: bool = False,
     ) -> None:
-        """Report one event; an observer that fails is logged and harms nobody.
+        """Report one event.
 
         ``is_outage`` says that Redis did not answer, as ``unavailable`` always does.
         """
-        session_id, detail = session_id and _one_line(session_id), _one_line(detail)
-        level, text = _LEVELS[name], "session %s: %s %s"
-        if is_outage or name == "unavailable":
-            self.outage.met(text, session_id or "-", name, detail)
-        elif logger.isEnabledFor(level):
-            logger.log(level, text, session_id or "-", name, detail)
-        if self.on_event is None:
+        is_outage = is_outage or name == "unavailable"
+        if not (is_outage or self.is_heard(name)):
             return
-        try:
-            self.on_event(SessionEvent(name, session_id, detail))
-        except Exception:  # the observer's code may raise anything
-            logger.exception("on_event failed for the event %r", name)
+        event = SessionEvent(
+            name,
+            session_id and _one_line(session_id),
+            _one_line(detail),
+            self._clock(),
+            about.user and _one_line(about.user),
+            about.address and _one_line(about.address),
+            about.agent and _one_line(about.agent),
+            about.duration,
+        )
+        if is_outage:
+            self.outage.met(*_line(event), event=event)
+        elif name in _LEVELS:
+            extra = {"session_event": event}
+            logger.log(_LEVELS[name], *_line(event), extra=extra)
+        for observe in self.observers:
+            report(observe, event)
+        if self.listeners and self._tell_listeners is not None:
+            report(self._tell_listeners, event)
+
+
+def _line(event: SessionEvent) -> tuple[str, str, str, str, str]:
+    """What is logged; ``session_event`` of the logging record is the event itself."""
+    known = {"user": event.user, "address": event.address}
+    about = ", ".join(f"{name} {value}" for name, value in known.items() if value)
+    return (
+        "session %s: %s %s%s",
+        event.session_id or "-",
+        event.name,
+        event.detail,
+        about and f" ({about})",
+    )
+
+
+def report(observe: Observer, event: SessionEvent) -> None:
+    """Tell one observer; one that fails is logged and harms nobody."""
+    try:
+        observe(event)
+    except Exception:  # the observer's code may raise anything
+        logger.exception("an observer failed for the event %r", event.name)
 
 
 def _one_line(text: str) -> str:
-    """Names in a session may come from a visitor, who is not to forge lines in a log
-    (ASVS 5.0, V16.4.1), nor to fill it."""
+    """Names in a session and headers come from visitors, who are not to forge lines in
+    a log (ASVS 5.0, V16.4.1), nor to fill it."""
     if len(text) > _MAX_DETAIL:
         text = f"{text[:_MAX_DETAIL]}..."
     if text.isprintable():

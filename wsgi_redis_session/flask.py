@@ -38,6 +38,7 @@ from .flask_manager import FlaskSession
 from .flask_manager import MADE
 from .flask_manager import Made
 from .flask_manager import make
+from .flask_manager import session_event as session_event  # for applications
 from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware

@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections.abc as cabc
 import copy
 import dataclasses
+import functools
 import typing as t
 from datetime import timedelta
 
+from blinker import Namespace
 from flask import Flask
 from flask.sessions import SessionInterface
 from flask.sessions import SessionMixin
@@ -15,6 +17,8 @@ from flask.sessions import SessionMixin
 from .config import SessionConfig
 from .environment import FLASK_KEYS
 from .errors import ConfigurationError
+from .events import report
+from .events import SessionEvent
 from .legacy.forgotten import Forgotten
 from .legacy.inheritance import Inheritance
 from .manager import SessionManager
@@ -25,7 +29,6 @@ from .options import near_misses
 from .transport.transport import Client
 
 if t.TYPE_CHECKING:
-    from .events import EventLog
     from .lifetimes import Lifetimes
     from .model.serializer import Serializer
     from .request.loading import Adoption
@@ -68,6 +71,9 @@ _FOREIGN = (
     "SESSION_SQLALCHEMY",
 )
 
+
+#: Is sent with each event of an application's sessions, which is ``event``.
+session_event = Namespace().signal("session-event")
 
 #: Keys of Flask-Session's that are accepted and change nothing.
 _UNUSED = ("SESSION_ID_LENGTH", "SESSION_SERIALIZATION_FORMAT", "SESSION_USE_SIGNER")
@@ -129,9 +135,7 @@ class _Successor(FlaskManager):
     """The same in an application that Flask-Session has served before, and whose
     sessions nobody migrates."""
 
-    def _adoption(
-        self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog
-    ) -> Adoption:
+    def _adoption(self, serializer: Serializer, lifetimes: Lifetimes) -> Adoption:
         return Forgotten(Inheritance(self.store, self.config.migrate_prefix))
 
 
@@ -231,13 +235,27 @@ def _configure(
     is_forgotten = is_successor and options.get("migrate_from") is None
     manager_class = _Successor if is_forgotten else FlaskManager
     with named_by(keys):
-        return manager_class(
+        manager = manager_class(
             same.store.transport if same else redis,
             secret_key=secret_key,
             secret_key_fallbacks=config.get("SECRET_KEY_FALLBACKS") or (),
             **cookie,
             **options,
         )
+    manager.events.listen(session_event.receivers, functools.partial(_announce, app))
+    return manager
+
+
+def _announce(app: Flask, event: SessionEvent) -> None:
+    for receiver in session_event.receivers_for(app):
+        # One that raises is to keep no other from being told.
+        report(functools.partial(_send, receiver, app), event)
+
+
+def _send(
+    receiver: cabc.Callable[..., object], app: Flask, event: SessionEvent
+) -> None:
+    receiver(app, event=event)
 
 
 def _options(app: Flask, *, is_permanent: bool) -> dict[str, t.Any]:

@@ -25,6 +25,9 @@ MOVED_TTL = 60_000
 #: stranger: longer than a request runs, or a form lies open before it is sent again.
 RENEWED_TTL = 600_000
 
+#: Clocks and the way to Redis make a difference of this much.
+_SLACK = 5_000
+
 #: How often a session is followed to its successor: more often than one is renewed
 #: while a tombstone lives.
 MAX_LINKS = 64
@@ -108,6 +111,21 @@ class Lifetimes:
         """How far a session is prolonged that is used now."""
         lifetime = _FOREVER if self._lifetime is None else self._lifetime
         return Touch(self._transient, self._permanent, lifetime - self.now())
+
+    def last_used(self, created: int, permanent: bool, left: int) -> int | None:
+        """When a session was used for the last time, within the touch interval, by how
+        long it will be there yet; ``None`` where that says how old it is instead."""
+        ends = self.now() + left
+        if self._lifetime is not None and ends >= created + self._lifetime - _SLACK:
+            return None
+        idle = self._permanent if permanent else self._transient
+        return max(created, min(self.now(), ends - idle))
+
+    def has_expired(self, created: int, issued: float, permanent: bool) -> bool:
+        """Whether a session that is gone must have expired by now: it began then, and
+        its cookie was last written so many seconds after the epoch."""
+        idle = self._permanent if permanent else self._transient
+        return self.is_over(created) or self._clock() - issued >= idle / 1000
 
     def due(
         self, created: int, permanent: bool, drawn: int, issued: float

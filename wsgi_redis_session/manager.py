@@ -80,10 +80,14 @@ class SessionManager(Administration):
         transport = connect(redis, config, events)
         limits = Limits(config.max_bytes or 0, config.max_names or 0)
         self.config = config
+        #: Who is told what happens.
+        self.events = events
+        #: Makes bytes of values, and values of bytes.
+        self.serializer = serializer
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
         self.store = RedisStore(transport, config.key_prefix, limits, self._seal())
-        adoption = self._adoption(serializer, lifetimes, events)
-        user_key = UserKey(config.user_key, serializer, self.confirmed_by)
+        adoption = self._adoption(serializer, lifetimes)
+        user_key = self._user_key(serializer)
         directory = self._directory(user_key, lifetimes, events)
         #: What all requests share; for doors.
         self.parts = Parts(
@@ -92,7 +96,9 @@ class SessionManager(Administration):
             directory=directory,
             events=events,
             lifetimes=lifetimes,
-            loader=Loader(self.store, lifetimes, events, adoption, directory, config),
+            loader=Loader(
+                self.store, self.cookie, lifetimes, adoption, directory, config
+            ),
             operation_timeout=config.seconds("operation_timeout"),
             packing=Packing(serializer),
             session_class=self.session_class,
@@ -121,6 +127,11 @@ class SessionManager(Administration):
         with named_by(keys):
             return cls(**from_strings(texts), **options)
 
+    def _user_key(self, serializer: Serializer) -> UserKey:
+        is_plain = self.config.event_users == "plain"
+        secret = None if is_plain else self.cookie.secret_keys[0]
+        return UserKey(self.config.user_key, serializer, self.confirmed_by, secret)
+
     def _seal(self) -> Seal | None:
         encrypt = self.config.encrypt
         if not encrypt:
@@ -137,7 +148,7 @@ class SessionManager(Administration):
         return Seal(secret_keys, accepts_plain=encrypt == "migrate")
 
     def _adoption(
-        self, serializer: Serializer, lifetimes: Lifetimes, events: EventLog
+        self, serializer: Serializer, lifetimes: Lifetimes
     ) -> Adoption | None:
         config = self.config
         if config.migrate_from is None:
@@ -151,7 +162,7 @@ class SessionManager(Administration):
             only_signed=config.migrate_signed,
         )
         prefix = config.migrate_prefix
-        return Adoption(reader, serializer, self.store, lifetimes, events, prefix)
+        return Adoption(reader, serializer, self.store, lifetimes, prefix)
 
     def _directory(
         self, user_key: UserKey, lifetimes: Lifetimes, events: EventLog

@@ -232,6 +232,20 @@ def _resolve(text: str) -> t.Any:
 CALLABLE = Kind("a callable", callable, _resolve)
 
 
+def _are_callable(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(map(callable, value))
+    return callable(value)
+
+
+def _resolve_all(text: str) -> t.Any:
+    found = [_resolve(name.strip()) for name in text.split(",")]
+    return found[0] if len(found) == 1 else found
+
+
+CALLABLES = Kind("a callable or a list of them", _are_callable, _resolve_all)
+
+
 def _is_serializer(value: t.Any) -> bool:
     try:
         packed = value.dumps("")

@@ -108,7 +108,7 @@ def test_one_button_runs_them_all(browser: Browser) -> None:
     wait(browser, lambda: button.is_enabled())
     won = browser.driver.find_elements(By.CSS_SELECTOR, ".won[data-lane=ours]")
     lost = browser.driver.find_elements(By.CSS_SELECTOR, ".failed[data-lane=naive]")
-    assert (len(won), len(lost)) == (5, 3)
+    assert (len(won), len(lost)) == (6, 3)
 
 
 def test_greeting_follows_an_experiment_that_logs_in(browser: Browser) -> None:
@@ -125,6 +125,17 @@ def test_forged_cookies_open_nothing(browser: Browser) -> None:
     assert run(browser, "forged") == {"ours": (True, "Only your own cookie is you")}
     answers = browser.driver.find_elements(By.CSS_SELECTOR, "#forged output b")
     assert [answer.text for answer in answers] == ["Grace", *["a stranger"] * 4]
+
+
+def test_log_out_everywhere_else_ends_what_is_elsewhere(browser: Browser) -> None:
+    log_in(browser, "Grace")
+    calm(browser)
+    assert run(browser, "devices") == {
+        "ours": (True, "Grace is logged in here and nowhere else")
+    }
+    notes = browser.driver.find_elements(By.CSS_SELECTOR, "#devices output")
+    assert notes[3].text == "2 sessions ended"
+    assert browser.heading == "Hello, Grace"
 
 
 def test_outage_is_a_503_and_logs_nobody_out(browser: Browser) -> None:

@@ -181,6 +181,9 @@ def test_naive_sessions_expire_and_are_none_of_the_others(
         ("/try/ours/setting", {"name": "user", "value": "root"}, 400),
         ("/try/naive/setting", {"name": "visits", "value": "0"}, 400),
         ("/gate/gather", {}, 400),
+        ("/device/login", {"device": "phone"}, 400),
+        ("/device/list", {}, 400),
+        ("/device/elsewhere", {}, 400),
         ("/forge", {}, 400),
         ("/server/stop", {}, 404),
         ("/server/restart", {}, 404),
@@ -267,6 +270,51 @@ def test_forged_cookies_are_all_different(visitor: Client) -> None:
     visitor.get("/")
     cookies = list(forged(cookie_of(visitor)).values())
     assert len(set(cookies)) == len(cookies) == 5
+
+
+# Devices.
+
+
+def test_who_logs_out_everywhere_else_is_logged_in_here_only(visitor: Client) -> None:
+    send(visitor, "/login", user="ada")
+    cookies = [
+        visitor.post("/device/login", data={"device": device}).json["cookie"]
+        for device in ("phone", "tablet")
+    ]
+
+    def who(cookie: str) -> str | None:
+        user = visitor.post("/device/look", data={"cookie": cookie}).json["user"]
+        return t.cast("str | None", user)
+
+    assert list(map(who, cookies)) == ["ada", "ada"]
+    found = visitor.post("/device/list").json
+    assert sorted(device["name"] for device in found) == [
+        "Chrome on a tablet",
+        "Safari on a phone",
+        "a browser",
+    ]
+    assert [device["current"] for device in found].count(True) == 1
+    assert visitor.post("/device/elsewhere").json == {"ended": 2}
+    assert list(map(who, cookies)) == [None, None]
+    assert element_of(visitor.get("/").text, "user") == "ada"
+
+
+def test_devices_are_on_the_page_with_a_button_that_ends_the_others(
+    visitor: Client,
+) -> None:
+    send(visitor, "/elsewhere")  # a stranger is nowhere else
+    send(visitor, "/login", user="ada")
+    assert "Safari on a phone" not in visitor.get("/").text
+    visitor.post("/device/login", data={"device": "phone"})
+    assert "Safari on a phone" in visitor.get("/").text
+    send(visitor, "/elsewhere")
+    assert "Safari on a phone" not in visitor.get("/").text
+
+
+def test_device_that_nobody_has_is_refused(visitor: Client) -> None:
+    send(visitor, "/login", user="ada")
+    response = visitor.post("/device/login", data={"device": "fridge"})
+    assert response.status_code == 400
 
 
 # The server that stops.

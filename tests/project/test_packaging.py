@@ -62,7 +62,18 @@ def test_package_needs_exactly_what_is_always_installed() -> None:
     [
         ("flask", ["flask", "flask_manager"]),
         ("encryption", ["model.seal"]),
-        ("demo", PROGRAMS),
+        ("demo", [name for name in PROGRAMS if name.startswith("demo.")]),
+        ("demo", ["local_server", "cli.site", "cli.group", "cli.main", "__main__"]),
+        ("cli", ["demo.runner", "demo.server", "demo.window", "__main__"]),
+        (
+            "cli",
+            [
+                name
+                for name in PROGRAMS
+                if name.startswith("cli.") and name != "cli.flask_group"
+            ],
+        ),
+        ("metrics", ["metrics"]),
     ],
 )
 def test_extra_alone_is_enough(extra: str, modules: list[str]) -> None:

@@ -45,7 +45,7 @@ class FlaskSite:
             "SECRET_KEY": SECRET_KEY,
             "SESSION_REDIS": self.url,
             "SESSION_CLOCK": self.clock,
-            "SESSION_ON_EVENT": self.events.append,
+            "SESSION_ON_EVENT": self._note,
         }
 
     def app(self, **config: t.Any) -> flask.Flask:
@@ -63,6 +63,10 @@ class FlaskSite:
         app.add_url_rule("/run", "run", _run)
         self._apps.append(app)
         return app
+
+    def _note(self, event: SessionEvent) -> None:
+        if event.name not in ("loaded", "saved"):
+            self.events.append(event)
 
     def event_names(self) -> list[str]:
         return [event.name for event in self.events]

@@ -15,6 +15,7 @@ PACKAGE = pathlib.Path(wsgi_redis_session.__file__).parent
 #: A module may import those above it.
 LINE = [
     "errors",
+    "outage_log",
     "events",
     "options",
     "model.record",
@@ -48,9 +49,9 @@ LINE = [
     "transport.urls",
     "transport.connect",
     "store.layout",
+    "store.results",
     "store.scripts",
     "store.commands",
-    "store.results",
     "store.sessions",
     "store.survey",
     "legacy.messagepack",
@@ -60,6 +61,7 @@ LINE = [
     "legacy.inheritance",
     "legacy.forgotten",
     "legacy.adoption",
+    "legacy.migration",
     "request.step",
     "request.turns",
     "request.user",
@@ -79,7 +81,7 @@ LINE = [
 ]
 
 #: The doors may import all of them, and nothing imports the doors.
-DOORS = ["flask_manager", "flask", "paste", "pyramid"]
+DOORS = ["flask_manager", "flask", "metrics", "paste", "pyramid"]
 
 #: What is run and not imported; these may import one another, in this order.
 PROGRAMS = [
@@ -90,14 +92,24 @@ PROGRAMS = [
     "demo.window",
     "demo.server",
     "demo.acts",
+    "demo.devices",
     "demo.naive",
     "demo.forgery",
     "demo.page",
     "demo.experiments",
     "demo.app",
     "demo.runner",
+    "cli.output",
+    "cli.statistics",
+    "cli.site",
+    "cli.findings",
+    "cli.sessions",
+    "cli.migrate",
+    "cli.check",
+    "cli.group",
     "cli.main",
     "__main__",
+    "cli.flask_group",
 ]
 
 FOLDERS = ["model", "http", "transport", "store", "legacy", "request", "demo", "cli"]

@@ -18,6 +18,7 @@ from visitors import store
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
+from wsgi_redis_session.store.survey import Survey
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -73,6 +74,18 @@ def test_renewed_session_is_on_another_node(manager: SessionManager) -> None:
         logout.session.destroy()
         logout.commit()
         assert look(manager, renewed) == {}
+
+
+def test_many_commands_at_once_find_the_nodes_of_their_keys(
+    manager: SessionManager,
+) -> None:
+    ids = {manager.load(store(manager, a=number)).id for number in range(30)}
+    prefix = manager.store.key_prefix
+    survey = Survey(manager.store.transport, prefix, 30.0)
+    batches = [*survey.batches()]
+    assert {session.id for batch in batches for session in batch.sessions} == ids
+    assert len([*survey.nodes()]) == 3
+    assert survey.keys >= 30
 
 
 def test_start_nodes_may_be_dead_as_long_as_one_answers(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import threading
+import time
 
 import pytest
+import redis
+from topologies import REPLICA
+from topologies import SENTINEL
 from topologies import SentinelGroup
 from topologies import SERVICE
 from visitors import look
 from visitors import store
+from visitors import store_more
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
+from wsgi_redis_session.local_server import LocalServer
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -57,3 +63,50 @@ def test_250_threads_share_the_connections_to_a_primary(
     for thread in threads:
         thread.join()
     assert found == [{"n": 1}] * 250
+
+
+# A primary that is told to have replicas (min-replicas-to-write).
+
+
+def test_primary_without_replicas_refuses_to_store_and_is_asked_anew_each_time(
+    own_server: LocalServer, make_manager: MakeManager
+) -> None:
+    manager = make_manager(own_server.url)
+    header = store(manager, n=1)
+    with redis.Redis(unix_socket_path=own_server.socket) as client:
+        client.config_set("min-replicas-to-write", 1)
+        with pytest.raises(SessionUnavailable, match="Not enough good replicas"):
+            store_more(manager, header, n=2)
+        assert look(manager, header) == {"n": 1}
+        client.config_set("min-replicas-to-write", 0)
+    assert look(manager, store_more(manager, header, n=2)) == {"n": 2}
+
+
+def test_primary_that_was_cut_off_soon_takes_nothing_that_would_be_lost() -> None:
+    with SentinelGroup(down_after=6000) as group:
+        manager = SessionManager(
+            group.url, secret_key="not a secret", operation_timeout=30, read_timeout=30
+        )
+        old = group.primary()
+        old.client.config_set("min-replicas-to-write", 1)
+        old.client.config_set("min-replicas-max-lag", 1)
+        header = store(manager, n=0)
+        old.client.execute_command("WAIT", 2, 0)
+        # The site reaches it still, over a connection that it has.
+        old.shut_out(REPLICA)
+        old.shut_out(SENTINEL)
+        began, stored, refused = time.monotonic(), [0.0], 0
+        while group.primary() is old or not group.answers():
+            try:
+                store_more(manager, header, n=len(stored))
+                stored.append(time.monotonic() - began)
+            except SessionUnavailable:
+                refused += 1
+        # The sessions may leave it alone for a second yet.
+        time.sleep(1)
+        store_more(manager, header, after=True)
+        found = look(manager, header)
+        manager.disconnect()
+    assert refused
+    assert found["after"] is True
+    assert max(stored[found["n"] + 1 :], default=0) < 4

@@ -7,6 +7,7 @@ import collections.abc as cabc
 import typing as t
 
 if t.TYPE_CHECKING:
+    from ..manager import SessionManager
     from ..model.session import Session
     from .naive import NaiveSession
 
@@ -43,6 +44,11 @@ def log_in(session: AnySession, user: str) -> None:
 def log_out(session: AnySession) -> None:
     """It ends in the store: its cookie never works again, whoever has it."""
     session.destroy()
+
+
+def log_out_elsewhere(sessions: SessionManager, session: Session) -> int:
+    """Every other session of this user ends, on whichever device, and at once."""
+    return sessions.revoke_user(session["user"], keep=session)
 
 
 def forget(session: AnySession) -> None:

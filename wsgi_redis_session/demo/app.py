@@ -18,6 +18,7 @@ from ..middleware import get_session
 from ..middleware import SessionMiddleware
 from ..model.session import Session
 from . import acts
+from . import devices
 from . import page as demo_page
 from .experiments import Experiments
 from .forgery import own_cookie
@@ -81,6 +82,7 @@ class Pages:
                 Rule("/delete", endpoint=self._delete, methods=["POST"]),
                 Rule("/login", endpoint=self._login, methods=["POST"]),
                 Rule("/logout", endpoint=self._logout, methods=["POST"]),
+                Rule("/elsewhere", endpoint=self._elsewhere, methods=["POST"]),
                 Rule("/permanent", endpoint=self._permanent, methods=["POST"]),
                 *experiments.rules(),
                 *(
@@ -153,9 +155,21 @@ class Pages:
         acts.log_out(get_session(request.environ))
         return _to_page()
 
+    def _elsewhere(self, request: Request) -> Response:
+        session = get_session(request.environ)
+        if "user" in session:
+            acts.log_out_elsewhere(self._window.sessions, session)
+        return _to_page()
+
     def _permanent(self, request: Request) -> Response:
         get_session(request.environ).permanent = bool(request.form.get("keep"))
         return _to_page()
+
+    def _devices(self, session: Session) -> list[dict[str, t.Any]]:
+        if "user" not in session or session.new:
+            return []
+        infos = self._window.sessions.of_user(session["user"], current=session)
+        return [devices.shown(info) for info in infos]
 
     def _view(self, request: Request) -> demo_page.View:
         session, window = get_session(request.environ), self._window
@@ -168,6 +182,7 @@ class Pages:
             new=session.new,
             permanent=session.permanent,
             user=session.get("user"),
+            devices=self._devices(session),
             visits=session.get("visits", 0),
             age=config.clock() - session.created,
             entry=None if session.new else window.entry(session.id),

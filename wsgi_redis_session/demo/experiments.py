@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from ..manager import SessionManager
 from ..middleware import get_session
 from . import acts
+from . import devices
 from .forgery import attempts
 from .forgery import own_cookie
 from .gates import Gates
@@ -56,6 +57,10 @@ class Experiments:
             "/try/<any(ours, naive):lane>/<act>": self._try,
             "/gate/gather": self._gather,
             "/gate/open": self._open,
+            "/device/login": self._device_login,
+            "/device/look": self._device_look,
+            "/device/list": self._device_list,
+            "/device/elsewhere": self._elsewhere,
             "/forge": self._forge,
             "/server/<any(stop, start):action>": self._turn,
         }
@@ -107,6 +112,28 @@ class Experiments:
         self._gates.open(request.form["gate"])
         return _json({})
 
+    def _device_login(self, request: Request) -> Response:
+        device = request.form["device"]
+        try:
+            cookie = devices.log_in(self._sessions, _user(request), device)
+        except KeyError:
+            raise BadRequest(f"There is no {device!r}.") from None
+        return _json({"cookie": cookie})
+
+    def _device_look(self, request: Request) -> Response:
+        user = devices.who(self._sessions, request.form["cookie"])
+        return _json({"user": user})
+
+    def _device_list(self, request: Request) -> Response:
+        session = get_session(request.environ)
+        infos = self._sessions.of_user(_user(request), current=session)
+        return _json([devices.shown(info) for info in infos])
+
+    def _elsewhere(self, request: Request) -> Response:
+        _user(request)
+        session = get_session(request.environ)
+        return _json({"ended": acts.log_out_elsewhere(self._sessions, session)})
+
     def _forge(self, request: Request) -> Response:
         cookie = own_cookie(self._sessions, request.environ)
         if not cookie:
@@ -123,6 +150,13 @@ class Experiments:
             self._switch.start()
         self._feed.publish()
         return _json({})
+
+
+def _user(request: Request) -> str:
+    user: str | None = get_session(request.environ).get("user")
+    if user is None:
+        raise BadRequest("Nobody is logged in.")
+    return user
 
 
 def _text(form: MultiDict[str, str], field: str) -> str:

@@ -62,6 +62,9 @@ class View:
     new: bool
     permanent: bool
     user: str | None
+    #: Where the user is logged in: what calls itself so, its address, whether it is
+    #: this one.
+    devices: cabc.Sequence[cabc.Mapping[str, t.Any]]
     visits: int
     age: float
     #: What is stored, or ``None`` where that is nothing yet.
@@ -137,6 +140,7 @@ def code() -> dict[str, Markup]:
         acts.poll,
         acts.log_in,
         acts.log_out,
+        acts.log_out_elsewhere,
         acts.look,
         forged,
         NaiveStore.answer,

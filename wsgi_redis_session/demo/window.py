@@ -139,8 +139,10 @@ class Trail:
         self._events = collections.deque[SessionEvent](maxlen=_MAX_EVENTS)
 
     def add(self, event: SessionEvent) -> None:
-        """Remember an event, unless it is the last one again; forget the oldest."""
-        if event not in itertools.islice(self._events, 1):
+        """Remember an event, unless it is the last one again or one that each request
+        has; forget the oldest."""
+        last = [known[:3] for known in itertools.islice(self._events, 1)]
+        if event.name not in ("loaded", "saved") and event[:3] not in last:
             self._events.appendleft(event)
 
     def __iter__(self) -> cabc.Iterator[SessionEvent]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import itertools
 
-from ..events import EventLog
+from ..events import Tell
 from ..lifetimes import ENDED_TTL
 from ..lifetimes import Lifetimes
 from ..model.record import digest
@@ -35,7 +35,6 @@ class Adoption:
         serializer: Serializer,
         store: RedisStore,
         lifetimes: Lifetimes,
-        events: EventLog,
         prefix: str,
     ) -> None:
         self._reader = reader
@@ -43,10 +42,9 @@ class Adoption:
         self._store = store
         self._inheritance = Inheritance(store, prefix)
         self._lifetimes = lifetimes
-        self._events = events
 
     def find(
-        self, deadline: Deadline, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str], tell: Tell
     ) -> cabc.Iterator[tuple[str, Adoptable | Tombstone]]:
         """What the values of a browser's cookies name: session ids, each with its
         session or with what became of it.
@@ -56,7 +54,7 @@ class Adoption:
         sids = filter(None, map(self._reader.sid, values))
         for sid in itertools.islice(sids, _MAX_CANDIDATES):
             # In this order: one that is adopted leaves its tombstone first.
-            record = self.load(deadline, sid)
+            record = self.load(deadline, sid, tell)
             tombstone = self._inheritance.tombstone(deadline, sid)
             if tombstone is not None:
                 if record is not None:
@@ -65,9 +63,9 @@ class Adoption:
                     )  # whoever adopted it did not come so far
                 yield sid, tombstone
             elif record is not None:
-                yield sid, Adoptable(self, sid, record)
+                yield sid, Adoptable(self, sid, record, tell)
 
-    def load(self, deadline: Deadline, sid: str) -> Record | None:
+    def load(self, deadline: Deadline, sid: str, tell: Tell) -> Record | None:
         """What is stored, as a new session of ours."""
         stored = self._inheritance.load(deadline, sid)
         if not stored:
@@ -78,7 +76,7 @@ class Adoption:
                 name: self._serializer.dumps(value) for name, value in values.items()
             }
         except (TypeError, ValueError) as error:
-            self._events.emit("undecodable", digest(sid), str(error))
+            tell("undecodable", digest(sid), str(error), duration=deadline.spent)
             return None
         fresh = Record.fresh(self._lifetimes.now(), permanent)
         return fresh._replace(packed=packed)
@@ -92,10 +90,11 @@ class Adoption:
         ttl: int,
         *,
         freeze: bool,
+        tell: Tell,
     ) -> Record | Tombstone | None:
         """See :meth:`Adoptable.retire`."""
         inheritance = self._inheritance
-        now = self.load(deadline, sid)
+        now = self.load(deadline, sid, tell)
         if now is None:
             return inheritance.tombstone(deadline, sid) or Tombstone(State.GONE)
         if now.packed != seen.packed:
@@ -117,10 +116,13 @@ class Adoption:
 class Adoptable:
     """A session of another library's, whose place one of ours is to take."""
 
-    def __init__(self, adoption: Adoption, sid: str, record: Record) -> None:
+    def __init__(
+        self, adoption: Adoption, sid: str, record: Record, tell: Tell
+    ) -> None:
         self._adoption = adoption
         self.sid = sid
         self.record = record
+        self._tell = tell
 
     def retire(
         self,
@@ -137,7 +139,13 @@ class Adoptable:
         ``None`` if that was done; else what has become of it meanwhile.
         """
         return self._adoption.retire(
-            deadline, self.sid, seen, tombstone, ttl, freeze=freeze
+            deadline,
+            self.sid,
+            seen,
+            tombstone,
+            ttl,
+            freeze=freeze,
+            tell=self._tell,
         )
 
     def end(self, deadline: Deadline) -> None:

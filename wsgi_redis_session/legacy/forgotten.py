@@ -8,6 +8,7 @@ import typing as t
 
 from ..errors import SessionUnavailable
 from ..events import logger
+from ..events import Tell
 from ..transport.deadline import Deadline
 from .inheritance import Inheritance
 
@@ -27,7 +28,7 @@ class Forgotten:
         self._left = _MAX_QUESTIONS
 
     def find(
-        self, deadline: Deadline, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str], tell: Tell
     ) -> cabc.Iterator[t.Never]:
         """Nothing that goes on as a session of ours."""
         for value in values:

@@ -57,7 +57,7 @@ class Inheritance:
         key = self._key_prefix + digest(sid)
         value = layout.write_tombstone(tombstone)
         if frozen is not None:
-            value += self._store.frozen(frozen)
+            value += self._store.value(frozen)
         if self._commands.write(deadline, "SET", key, value, "NX", "PX", digits(ttl)):
             return None
         found = self._commands.read(deadline, "GET", key)

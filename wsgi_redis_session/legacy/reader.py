@@ -24,9 +24,10 @@ from .messagepack import count_tuple_keys
 from .unpickler import note
 from .unpickler import Plain
 
-_SID = re.compile(r"[A-Za-z0-9_-]{16,128}")
+#: What a session id of theirs looks like.
+SID = re.compile(r"[A-Za-z0-9_-]{16,128}")
 #: With an HMAC-SHA1 behind it.
-_SIGNED_SID = re.compile(rf"{_SID.pattern}\.[A-Za-z0-9_-]{{27}}")
+_SIGNED_SID = re.compile(rf"{SID.pattern}\.[A-Za-z0-9_-]{{27}}")
 
 _JSON = re.compile(rb"\{")
 _MSGPACK = re.compile(rb"\x80\Z|[\x81-\x8f\xde\xdf]")
@@ -37,7 +38,7 @@ _PICKLE = re.compile(rb"\x80[\x02-\x05]|[(}]")
 _OPTIONS = ormsgpack.OPT_DATETIME_AS_TIMESTAMP_EXT | ormsgpack.OPT_NON_STR_KEYS
 
 #: In bytes, as it is stored; then in values, characters and bytes, as it is read.
-_MAX_SIZE = 1024 * 1024
+MAX_SIZE = 1024 * 1024
 
 #: A list adds one level, a dictionary in a pickle three. The default serializer can
 #: store all that is within.
@@ -85,7 +86,7 @@ class LegacyReader:
 
     def sid(self, cookie_value: str) -> str | None:
         """The session id that a cookie holds, signed or not."""
-        if _SID.fullmatch(cookie_value):
+        if SID.fullmatch(cookie_value):
             return None if self._only_signed else cookie_value
         if not _SIGNED_SID.fullmatch(cookie_value):
             return None
@@ -100,10 +101,10 @@ class LegacyReader:
         Raises :exc:`~wsgi_redis_session.errors.Undecodable`, which says nothing of
         what was stored but the name of a type that a pickle must not contain.
         """
-        if len(data) > _MAX_SIZE:
-            raise Undecodable(f"it has more than {_MAX_SIZE} bytes")
+        if len(data) > MAX_SIZE:
+            raise Undecodable(f"it has more than {MAX_SIZE} bytes")
         try:
-            values = Plain(_MAX_SIZE, _MAX_DEPTH).of(self._decode(data))
+            values = Plain(MAX_SIZE, _MAX_DEPTH).of(self._decode(data))
         except Undecodable:
             raise
         except _UNREADABLE as error:

@@ -29,6 +29,13 @@ class Changes(t.NamedTuple):
         """All names that were changed or removed."""
         return [*self.changed, *self.removed]
 
+    def words(self, before: cabc.Mapping[str, bytes] | None) -> list[bytes]:
+        """The names, and if asked for what each of them stood for before."""
+        words = [name.encode() for name in (*self.changed, *self.removed)]
+        if before is not None:
+            words += [before.get(name, b"") for name in self.names]
+        return words
+
     def onto(self, theirs: cabc.Mapping[str, bytes]) -> dict[str, bytes]:
         """Merge: these changes applied to what another request has stored.
 

@@ -66,7 +66,7 @@ class Commit:
             return outcome
         except SessionUnavailable as error:
             if failure is None:
-                self._emit("unavailable", self._draft.base, str(error))
+                self._outlook.tell("unavailable", self._draft.base, str(error))
             is_dropped = self._parts.config.on_unavailable == "anonymous"
             if not (self._wish.is_passing or (is_dropped and self._wish.may_be_lost)):
                 raise
@@ -125,8 +125,8 @@ class Commit:
         directory = self._parts.directory
         if directory is not None and version.sets_kind:
             # It may live longer from now on, and so does what the index knows of it.
-            whole = version.whole()
-            if not directory.notice(self._deadline, whole, self._exchange):
+            whole, visitor = version.whole(), self._exchange.visitor
+            if not directory.notice(self._deadline, whole, visitor):
                 return self._lose(_REVOKED)
         result = self._parts.store.save(
             self._deadline,
@@ -155,6 +155,11 @@ class Commit:
         exchange, record = self._exchange, result.record
         is_of_another_kind = record.permanent != self._draft.base.permanent
         self._draft.settle(record, self._outlook.version.own)
+        events = self._parts.events
+        if result.merged:
+            self._outlook.tell("merged", record)
+        if events.observers or events.listeners:
+            self._outlook.tell("saved", record)
         if self._wish.is_late:
             return UNCHANGED
         if not record.packed:
@@ -204,6 +209,7 @@ class Commit:
             self._outlook.see(found)
             return None
         if found is not None:
+            self._outlook.tell("merged", found)
             self._outlook.meet(found)
             return None
         if predecessor is not None:
@@ -256,12 +262,12 @@ class Commit:
         ended = draft.take_ended()
         if exchange.predecessor is not None:
             exchange.predecessor.end(self._deadline)
-        for session_id in exchange.named | ({ended.id} if ended.stored else set()):
+        for session_id in self._outlook.named | ({ended.id} if ended.stored else set()):
             store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()
         if ended.stored:
-            self._emit("destroyed", ended)
+            self._outlook.tell("destroyed", ended)
             if self._parts.directory is not None:
                 self._parts.directory.leave(self._deadline, ended)
         is_late = self._wish.is_late
@@ -281,12 +287,8 @@ class Commit:
             lost.append("whether it is permanent")
         if lost:
             dropped = ", ".join(lost)
-            self._parts.events.emit(
-                "lost",
-                self._draft.base.id,
-                f"{reason}; dropped: {dropped}",
-                is_outage=is_outage,
-            )
+            detail = f"{reason}; dropped: {dropped}"
+            self._outlook.tell("lost", self._draft.base, detail, is_outage=is_outage)
         self._draft.lose(self._outlook.version.own)
         self._exchange.forget()
         return UNCHANGED
@@ -296,7 +298,7 @@ class Commit:
         self._successor = None
         self._draft.settle(record, self._outlook.version.own)
         self._exchange.forget()
-        self._emit(name, record, detail)
+        self._outlook.tell(name, record, detail)
         if not record.packed:
             return Outcome(self._exchange.clear_cookie())
         return Outcome(self._exchange.write_cookie(record))
@@ -311,6 +313,3 @@ class Commit:
         if self._successor is not None:
             self._successor.discard()
             self._successor = None
-
-    def _emit(self, name: EventName, record: Record, detail: str = "") -> None:
-        self._parts.events.emit(name, record.id, detail)

@@ -10,7 +10,9 @@ import typing as t
 from ..config import SessionConfig
 from ..errors import PartlyRevoked
 from ..errors import SessionUnavailable
+from ..events import Circumstances
 from ..events import EventLog
+from ..events import Tell
 from ..http.visitor import Visitor
 from ..lifetimes import Lifetimes
 from ..lifetimes import RENEWED_TTL
@@ -35,6 +37,9 @@ _ATTEMPTS = 3
 #: are found, and what is found again has been renewed meanwhile.
 _PASSES = 64
 
+#: Why a login has ended a session.
+_SURPLUS = "the oldest of too many"
+
 
 class Request(t.Protocol):
     """The request in which something becomes of a session."""
@@ -46,6 +51,10 @@ class Request(t.Protocol):
     @property
     def visitor(self) -> Visitor:
         """Who has sent it."""
+
+    @property
+    def tell(self) -> Tell:
+        """Reports what happens in it."""
 
 
 class Directory:
@@ -93,7 +102,7 @@ class Directory:
             return []
         for _ in range(_ATTEMPTS):
             age = request.age
-            entered = self._enter(deadline, user, record, ttl, request, before)
+            entered = self._enter(deadline, user, record, ttl, request.visitor, before)
             if entered is None:
                 return None
             # Redis took the command in at some time while this request waited for it.
@@ -103,7 +112,7 @@ class Directory:
                 break
         return None
 
-    def notice(self, deadline: Deadline, record: Record, request: Request) -> bool:
+    def notice(self, deadline: Deadline, record: Record, visitor: Visitor) -> bool:
         """A session was seen, and begins to idle anew; false for one that ends here,
         because all its user's were revoked and the index did not know it."""
         user = self._user_key.user(record.packed)
@@ -111,7 +120,7 @@ class Directory:
         if user is None or expiry is None:
             return True
         ttl = expiry.of(record.permanent)
-        if self._enter(deadline, user, record, ttl, request, record.id) is not None:
+        if self._enter(deadline, user, record, ttl, visitor, record.id) is not None:
             return True
         # Where it was renewed just now, that is in the index.
         return not self._store.bar(deadline, record.id)
@@ -132,7 +141,7 @@ class Directory:
         user: User,
         record: Record,
         ttl: int,
-        request: Request,
+        visitor: Visitor,
         before: str,
     ) -> Entered | None:
         known = Known(
@@ -140,7 +149,7 @@ class Directory:
             record.created,
             self._lifetimes.now(),
             record.permanent,
-            *request.visitor,
+            *visitor,
         )
         limit = 0 if before else self._limit
         return self._index.enter(
@@ -171,7 +180,7 @@ class Directory:
             missed = {
                 device
                 for session_id, device in surplus
-                if not self._end(deadline, session_id, "the oldest of too many")
+                if not self._end(deadline, user, session_id, _SURPLUS)
             }
             self._index.leave(deadline, user, [found for found, _ in surplus])
             if missed:  # it has ended by itself, or got a new session id
@@ -241,16 +250,19 @@ class Directory:
                 return
             done = left.copy()
             while left:
-                if self._end(deadline.renewed(), left[0], "revoked"):
+                if self._end(deadline.renewed(), user, left[0]):
                     ended.append(left[0])
                 del left[0]
             self._index.leave(deadline.renewed(), user, done)
         raise SessionUnavailable("the user's sessions are renewed all the time")
 
-    def _end(self, deadline: Deadline, session_id: str, detail: str) -> bool:
+    def _end(
+        self, deadline: Deadline, user: User, session_id: str, detail: str = ""
+    ) -> bool:
         ended = self._store.bar(deadline, session_id)
         if ended:
-            self._events.emit("destroyed", session_id, detail)
+            about = Circumstances(self._user_key.digest(user), duration=deadline.spent)
+            self._events.emit("revoked", session_id, detail, about)
         return ended
 
 

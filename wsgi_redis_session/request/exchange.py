@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import time
 import typing as t
 
 from ..errors import HeadersAlreadySent
 from ..errors import SessionUnavailable
+from ..events import Circumstances
+from ..events import EventName
+from ..events import UNKNOWN
 from ..http.cookie import Ticket
 from ..http.headers import Headers
 from ..http.headers import is_shared
@@ -15,13 +19,13 @@ from ..http.visitor import Visitor
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
-from ..model.record import digest
 from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
 from ..model.source import Stage
 from ..transport.deadline import Deadline
 from .commit import Commit
+from .loading import Found
 from .loading import Outage
 from .loading import Parts
 from .loading import Predecessor
@@ -90,50 +94,48 @@ class Exchange:
         Redis is asked once: an outage is not waited for again in the same request.
         Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
+        #: Whether the session was prolonged, and its cookie is to be as well; whether
+        #: the session id is so old that it is to be replaced.
         self.is_cookie_due = self.is_rotation_due = False
+        #: Another library's session that this one is to replace.
         self.predecessor: Predecessor | None = None
+        #: What stands in the place of a session that was renewed or ended, and the
+        #: digest of the session id where it stands.
         self.tombstone: Tombstone | None = None
         self.old_id = ""
         if self.failure is not None:
             return self._read_empty(self.failure)
-        parts = self.parts
+        parts, deadline = self.parts, Deadline(self.parts.operation_timeout)
         header: str = self.environ.get("HTTP_COOKIE", "")
         tickets = parts.cookie.read(header)
         #: Whether the browser has sent a cookie of our name at all.
         self.had_cookie = tickets is None or bool(tickets)
         #: Genuine cookies, whose sessions may be alive.
         self.tickets: list[Ticket] = tickets or []
-        loader, deadline = parts.loader, Deadline(parts.operation_timeout)
-        directory = parts.directory
         try:
-            found = loader.find(deadline, self.tickets)
-            if found is not None and found.is_cookie_due and directory is not None:
-                found = found if directory.notice(deadline, found.base, self) else None
-            is_found = found is not None and found.state is State.LIVE
-            if loader.adoption is not None and not is_found:
-                values = parts.cookie.values(header)
-                found = loader.find_predecessor(deadline, values) or found
+            found = parts.loader.find(deadline, self.tickets, self, header)
         except SessionUnavailable as failure:
             self.failure = failure
-            parts.events.emit("unavailable", None, str(failure))
+            self.tell("unavailable", None, str(failure), duration=deadline.spent)
             return self._read_empty(failure)
         if self.tickets and parts.events.outage.is_on:
             parts.events.outage.answered()
         if found is None:
             if tickets is None:
-                parts.events.emit("rejected", None, "the cookie is not one of ours")
+                self.tell("rejected", None, "the cookie is not one of ours")
             return self._begin()
-        #: Whether the session was prolonged, and its cookie is to be as well.
+        return self._go_on(found, deadline)
+
+    def _go_on(self, found: Found, deadline: Deadline) -> Draft:
+        """Go on with a session, or with what is left of one."""
+        parts, base, state = self.parts, found.base, found.state
         self.is_cookie_due = found.is_cookie_due
-        #: Whether the session id is so old that it is to be replaced.
         self.is_rotation_due = found.is_rotation_due
-        #: What stands in the place of a session that was renewed or ended.
-        self.tombstone = found.tombstone
-        #: The digest of the session id where it stands.
+        self.predecessor, self.tombstone = found.predecessor, found.tombstone
         self.old_id = found.old_id
-        #: Another library's session that this one is to replace.
-        self.predecessor = found.predecessor
-        self.draft = Draft(found.base, found.state, parts.packing, self)
+        if state is State.LIVE and (parts.events.observers or parts.events.listeners):
+            self.tell("loaded", base.id, packed=base.packed, duration=deadline.spent)
+        self.draft = Draft(base, state, parts.packing, self)
         return self.draft
 
     def _read_empty(self, failure: SessionUnavailable) -> Draft:
@@ -168,15 +170,32 @@ class Exchange:
 
     def undecodable(self, record: Record) -> None:
         """Report stored values that cannot be read."""
-        self.parts.events.emit("undecodable", record.id, "a value cannot be read")
+        self.tell("undecodable", record.id, "a value cannot be read")
 
     def refuse(self, record: Record, change: str) -> t.NoReturn:
         """Report a change that came after the headers, and raise."""
         message = f"{change} needs a cookie, but the headers have left"
-        self.parts.events.emit("late", record.id, message)
+        self.tell("late", record.id, message, packed=record.packed)
         raise HeadersAlreadySent(
             f"{message}; do it before the first byte of the body is sent."
         )
+
+    def tell(
+        self,
+        name: EventName,
+        session_id: str | None = None,
+        detail: str = "",
+        *,
+        packed: cabc.Mapping[str, bytes] | None = None,
+        duration: float | None = None,
+        is_outage: bool = False,
+    ) -> None:
+        """Report an event of this request, about a session that holds so much."""
+        parts, about = self.parts, UNKNOWN
+        if parts.events.is_heard(name):
+            user = parts.user_key.shown(packed)
+            about = Circumstances(user, *self.visitor, duration)
+        parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
 
     # The door's side.
 
@@ -271,12 +290,6 @@ class Exchange:
 
     # The commit's side.
 
-    @property
-    def named(self) -> set[str]:
-        """The digests of all session ids that the browser came with."""
-        found = {digest(ticket.sid) for ticket in self.tickets}
-        return found | {self.old_id} if self.old_id else found
-
     def write_cookie(self, record: Record) -> str:
         """The ``Set-Cookie`` value for a session."""
         self.is_cookie_due = False
@@ -288,16 +301,15 @@ class Exchange:
             record.created,
             record.permanent,
             record.drawn,
-            secure=self._is_secure,
+            secure=self.environ.get("wsgi.url_scheme") == "https",
             max_age=max_age,
             script_name=self._script_name,
         )
 
     def clear_cookie(self) -> str:
         """The ``Set-Cookie`` value that makes the browser forget its session."""
-        return self.parts.cookie.clear(
-            secure=self._is_secure, script_name=self._script_name
-        )
+        is_secure = self.environ.get("wsgi.url_scheme") == "https"
+        return self.parts.cookie.clear(secure=is_secure, script_name=self._script_name)
 
     def forget(self) -> None:
         """What the browser came with has been dealt with."""
@@ -305,7 +317,3 @@ class Exchange:
         self.old_id = ""
         self.is_cookie_due = self.is_rotation_due = False
         self.predecessor = None
-
-    @property
-    def _is_secure(self) -> bool:
-        return bool(self.environ.get("wsgi.url_scheme") == "https")

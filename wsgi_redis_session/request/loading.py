@@ -9,6 +9,8 @@ import typing as t
 from ..config import SessionConfig
 from ..errors import Undecodable
 from ..events import EventLog
+from ..events import EventName
+from ..events import Tell
 from ..http.cookie import SessionCookie
 from ..http.cookie import Ticket
 from ..lifetimes import Lifetimes
@@ -22,6 +24,7 @@ from ..model.session import Session
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
 from .directory import Directory
+from .directory import Request
 from .turns import Turns
 from .user import UserKey
 
@@ -57,7 +60,7 @@ class Adoption(t.Protocol):
     """Finds sessions that another library has stored."""
 
     def find(
-        self, deadline: Deadline, values: cabc.Iterable[str]
+        self, deadline: Deadline, values: cabc.Iterable[str], tell: Tell
     ) -> cabc.Iterator[tuple[str, Predecessor | Tombstone]]:
         """What the values of a browser's cookies name: session ids, each with its
         session or with what became of it."""
@@ -101,16 +104,16 @@ class Loader:
     def __init__(
         self,
         store: RedisStore,
+        cookie: SessionCookie,
         lifetimes: Lifetimes,
-        events: EventLog,
         adoption: Adoption | None,
         directory: Directory | None,
         config: SessionConfig,
     ) -> None:
         self._store = store
+        self._cookie = cookie
         self._lifetimes = lifetimes
-        self._events = events
-        self.adoption = adoption
+        self._adoption = adoption
         self._directory = directory
         self._permanent = config.permanent
 
@@ -118,29 +121,44 @@ class Loader:
         """A new session."""
         return Record.fresh(self._lifetimes.now(), self._permanent)
 
-    def find(self, deadline: Deadline, tickets: list[Ticket]) -> Found | None:
+    def find(
+        self, deadline: Deadline, tickets: list[Ticket], request: Request, header: str
+    ) -> Found | None:
         """The session that one of these cookies names; where none is alive, what is
-        left of the first one of which something is left."""
+        left of the first one of which something is left.
+
+        ``header`` is the whole ``Cookie`` header, in which those of another library may
+        be.
+        """
         left: Found | None = None
         for ticket in tickets:
             try:
                 found = self._find(deadline, ticket)
             except Undecodable as error:
-                self._emit("undecodable", ticket.sid, str(error))
+                _tell_undecodable(request, deadline, ticket.sid, error)
                 continue
-            if found is not None and found.state is State.LIVE:
+            if found is None or found.state is not State.LIVE:
+                self._tell_over(request, deadline, ticket, is_gone=found is None)
+                left = left or found
+            elif not found.is_cookie_due or self._goes_on(deadline, found, request):
                 return found
-            self._emit("unknown", ticket.sid, "ended or expired")
-            left = left or found
-        return left
+        if self._adoption is None:
+            return left
+        return self._find_predecessor(deadline, request, header) or left
 
-    def find_predecessor(
-        self, deadline: Deadline, values: cabc.Iterable[str]
+    def _goes_on(self, deadline: Deadline, found: Found, request: Request) -> bool:
+        """Whether a session that begins to idle anew was not to end."""
+        if self._directory is None:
+            return True
+        return self._directory.notice(deadline, found.base, request.visitor)
+
+    def _find_predecessor(
+        self, deadline: Deadline, request: Request, header: str
     ) -> Found | None:
         """The session that a cookie of another library names."""
-        if self.adoption is None:
-            return None
-        for sid, what in self.adoption.find(deadline, values):
+        assert self._adoption is not None
+        values = self._cookie.values(header)
+        for sid, what in self._adoption.find(deadline, values, request.tell):
             if not isinstance(what, Tombstone):
                 if self._directory and self._directory.refuses(deadline, what.record):
                     what.end(deadline)
@@ -149,7 +167,7 @@ class Loader:
             try:
                 found = self._follow(deadline, sid, what)
             except Undecodable as error:
-                self._emit("undecodable", sid, str(error))
+                _tell_undecodable(request, deadline, sid, error)
                 continue
             if found is not None:
                 return found
@@ -200,10 +218,20 @@ class Loader:
             )
         return Found(base, found.state, tombstone=found, old_id=digest(sid))
 
-    def _emit(
-        self, name: t.Literal["undecodable", "unknown"], sid: str, detail: str
+    def _tell_over(
+        self, request: Request, deadline: Deadline, ticket: Ticket, *, is_gone: bool
     ) -> None:
-        self._events.emit(name, digest(sid), detail)
+        """A cookie names a session that is not alive any more."""
+        times = ticket.created, ticket.issued, ticket.permanent
+        is_expired = is_gone and self._lifetimes.has_expired(*times)
+        name: EventName = "expired" if is_expired else "unknown"
+        request.tell(name, digest(ticket.sid), duration=deadline.spent)
+
+
+def _tell_undecodable(
+    request: Request, deadline: Deadline, sid: str, error: Undecodable
+) -> None:
+    request.tell("undecodable", digest(sid), str(error), duration=deadline.spent)
 
 
 class Parts(t.NamedTuple):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import SessionUnavailable
+from ..events import EventName
 from ..model.draft import Draft
+from ..model.record import digest
 from ..model.record import Record
+from ..model.record import shortened
 from ..model.record import State
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
@@ -37,6 +40,13 @@ class Outlook:
         #: What stands in the place of the session, once that is known.
         self.tombstone = exchange.tombstone
 
+    @property
+    def named(self) -> set[str]:
+        """The digests of all session ids that the browser came with."""
+        exchange = self._exchange
+        found = {digest(ticket.sid) for ticket in exchange.tickets}
+        return found | {exchange.old_id} if exchange.old_id else found
+
     def see(self, found: Tombstone) -> None:
         """The session is not there any more."""
         self.tombstone = found
@@ -50,7 +60,27 @@ class Outlook:
         self.contention.met()
         if self._deadline.left <= 0:
             raise SessionUnavailable("too many requests write this session at once")
-        self.version.rebase(theirs)
+        decided = self.version.rebase(theirs)
+        if decided:
+            self.tell("conflict", theirs, ", ".join(map(shortened, decided)))
+
+    def tell(
+        self,
+        name: EventName,
+        record: Record,
+        detail: str = "",
+        *,
+        is_outage: bool = False,
+    ) -> None:
+        """Report an event of the commit, about a session."""
+        self._exchange.tell(
+            name,
+            record.id,
+            detail,
+            packed=record.packed,
+            duration=self._deadline.spent,
+            is_outage=is_outage,
+        )
 
     def ask_age(self) -> None:
         """Find out how long ago the session was renewed or ended."""

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import hmac
 import typing as t
 from uuid import UUID
 
 from ..errors import ConfigurationError
 from ..model.draft import Draft
+from ..model.record import url_safe_base64
 from ..model.serializer import Serializer
 from .step import UserChange
+
+
+def user_digest(secret: bytes, user: str) -> str:
+    """Stands for a user where nobody is to see who it is. Only the secret key makes it:
+    identifiers are few, and could be tried one by one."""
+    mac = hmac.digest(secret, b"user " + user.encode("utf-8", "replace"), "sha256")
+    return url_safe_base64(mac[:18]).decode("ascii")
 
 
 class UserKey:
     """The session's name that says who is logged in, if there is one."""
 
     def __init__(
-        self, name: str | None, serializer: Serializer, confirmed_by: str | None
+        self,
+        name: str | None,
+        serializer: Serializer,
+        confirmed_by: str | None,
+        secret: bytes | None = None,
     ) -> None:
         self.name = name
         #: The name that becomes ``True`` when a user has confirmed who it is.
         self.confirmed_by = confirmed_by
         self._serializer = serializer
+        # Makes the digest that events show; without it they show the identifier.
+        self._secret = secret
         self._yes = serializer.dumps(True)
         #: ``None`` under that name is nobody, as if it were not there.
         self._nobody = serializer.dumps(None)
@@ -52,6 +67,16 @@ class UserKey:
             return UserChange.NONE  # what is stored there was no identifier before
         self._check(draft.value(self.name))
         return UserChange.LOGIN if old is None else UserChange.SWITCH
+
+    def shown(self, packed: cabc.Mapping[str, bytes] | None) -> str | None:
+        """Who is logged in, as events show it."""
+        return None if packed is None else self.digest(self.user(packed))
+
+    def digest(self, user: str | None) -> str | None:
+        """A user, by the name that :func:`named` gives, as events show it."""
+        if user is None or self._secret is None:
+            return user
+        return user_digest(self._secret, user)
 
     def user(self, packed: cabc.Mapping[str, bytes]) -> str | None:
         """Who is logged in, as a text; ``None`` for nobody."""

@@ -15,6 +15,7 @@ from ..model.record import shortened
 from ..model.record import Stored
 from ..model.values import AUTHENTICATED
 from ..model.values import CSRF
+from ..model.values import OWN_NAMES
 from .step import UserChange
 
 
@@ -49,28 +50,30 @@ class Version:
             packed.pop(AUTHENTICATED, None)
         self.own = self.changes = Changes.between(self._draft.base.packed, packed)
 
-    def rebase(self, theirs: Record) -> None:
+    def rebase(self, theirs: Record) -> list[str]:
         """Bring the changes onto what others have stored meanwhile; where both have
-        changed a name, ``on_conflict`` decides."""
+        changed a name, ``on_conflict`` decides. These names are returned."""
         base, changes = self.seen.packed, self.changes
         packed = changes.onto(theirs.packed)
-        decide = self._config.on_conflict
+        decide, decided = self._config.on_conflict, []
         for name in changes.names if decide is not None else ():
             versions = [
                 side.get(name) for side in (base, changes.packed, theirs.packed)
             ]
-            if decide is None or versions[2] == versions[0]:
+            if decide is None or versions[2] == versions[0] or name in OWN_NAMES:
                 continue
             values = self._unpacked(versions, theirs)
             if values is None:
                 continue
             value = decide(name, *values)
+            decided.append(name)
             if value is MISSING:
                 packed.pop(name, None)
             else:
                 packed[name] = self._draft.packing.dumps(name, value)
         self.seen = theirs
         self.changes = Changes.between(theirs.packed, packed)
+        return decided
 
     def _unpacked(
         self, versions: list[bytes | None], theirs: Record

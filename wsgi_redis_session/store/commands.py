@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 from redis.exceptions import NoScriptError
@@ -40,6 +41,22 @@ class Commands:
     def write(self, deadline: Deadline, *command: str | bytes) -> t.Any:
         """The reply to one that does."""
         return self._send(Question(deadline, command, writes=True))
+
+    def all(self, deadline: Deadline, commands: cabc.Sequence[Command]) -> list[t.Any]:
+        """The replies to many commands at once; in the place of one about a key that
+        holds no string stands an :exc:`~wsgi_redis_session.errors.Undecodable`.
+
+        When it raises, nobody knows which of them were carried out.
+        """
+        if not commands:
+            return []
+        replies = self.transport.send_all(deadline, commands)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, ResponseError):
+                refused = replies[index] = self._refused(reply)
+                if isinstance(refused, SessionUnavailable):
+                    raise refused from reply
+        return replies
 
     def get(self, deadline: Deadline, key: str, is_ours: Check | None = None) -> t.Any:
         """What is under a key.

@@ -140,9 +140,10 @@ def is_bound(value: object, *, binding: bytes) -> bool:
 
 
 class Head(t.NamedTuple):
-    """What the first bytes of a session say."""
+    """What the first bytes of a session say: all but its names and values."""
 
     permanent: bool
+    #: When it began, in milliseconds since the epoch.
     created: int
     device: bytes
 

@@ -21,6 +21,8 @@ class Saved(t.NamedTuple):
     record: Record
     #: Whether the session had been empty, so that its cookie was taken back.
     revived: bool
+    #: Whether others had saved meanwhile.
+    merged: bool = False
 
 
 class Conflict(t.NamedTuple):

@@ -6,7 +6,10 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import struct
-import typing as t
+
+from ..lifetimes import Expiry
+from ..model.changes import Changes
+from .results import Limits
 
 
 class Script:
@@ -27,29 +30,26 @@ ENTER = Script("enter")
 DEVICES = Script("devices")
 
 
-class Merging(t.NamedTuple):
-    """What ``save.lua`` takes to merge, in its order; TTLs in milliseconds."""
+def merging(
+    expiry: Expiry, empty_ttl: int, limits: Limits, changes: Changes, *, sets_kind: bool
+) -> tuple[bytes, bytes]:
+    """What ``save.lua`` takes to merge; and the same for a command that is sent again.
 
-    transient_ttl: int
-    permanent_ttl: int
-    empty_ttl: int
-    #: 0 for no limit, as is the next one.
-    max_bytes: int
-    max_names: int
-    sets_kind: bool
-    changed: int
-    removed: int
-    is_again: bool = False
-
-    def pack(self) -> bytes:
-        """One argument in the place of nine, each of which the server would have to
-        take in."""
-        return _MERGING.pack(*self)
-
-    @staticmethod
-    def again(packed: bytes) -> bytes:
-        """The same, for a command that is sent again."""
-        return packed[:-1] + b"\1"
+    It is one argument in the place of nine, each of which the server would have to take
+    in.
+    """
+    packed = _MERGING.pack(
+        expiry.transient,
+        expiry.permanent,
+        empty_ttl,
+        limits.max_bytes,
+        limits.max_names,
+        sets_kind,
+        len(changes.changed),
+        len(changes.removed),
+        False,
+    )
+    return packed, packed[:-1] + b"\1"
 
 
 _MERGING = struct.Struct(">QQQQQ?II?")

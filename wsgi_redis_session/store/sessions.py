@@ -33,7 +33,7 @@ from .results import Limits
 from .results import Saved
 from .results import TooLarge
 from .scripts import END
-from .scripts import Merging
+from .scripts import merging
 from .scripts import RETIRE
 from .scripts import SAVE
 from .scripts import TOUCH
@@ -133,8 +133,8 @@ class RedisStore:
         result = self.save(deadline, before, record, changes, expiry, sets_kind=True)
         return result.record if isinstance(result, Saved) else None
 
-    def frozen(self, record: Record) -> bytes:
-        """What a tombstone keeps of a session that was none of ours."""
+    def value(self, record: Record) -> bytes:
+        """What is stored of a session that was none of ours."""
         return layout.write(self._seal.close(record) if self._seal else record)
 
     def discard(self, deadline: Deadline, record: Record) -> None:
@@ -164,34 +164,28 @@ class RedisStore:
             ours = self._seal.close(ours)
             names = self._seal.words(changes.names, base, ours, detect_conflicts)
         else:
-            names = [name.encode() for name in (*changes.changed, *changes.removed)]
-            if detect_conflicts:
-                names += [base.packed.get(name, b"") for name in changes.names]
+            names = changes.words(base.packed if detect_conflicts else None)
         empty_ttl = min(EMPTY_TTL, expiry.transient)
-        merging = Merging(
-            transient_ttl=expiry.transient,
-            permanent_ttl=expiry.permanent,
-            empty_ttl=empty_ttl,
-            max_bytes=self._limits.max_bytes,
-            max_names=self._limits.max_names,
-            sets_kind=sets_kind,
-            changed=len(changes.changed),
-            removed=len(changes.removed),
-        ).pack()
+        once, again = merging(
+            expiry, empty_ttl, self._limits, changes, sets_kind=sets_kind
+        )
         ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
         head = (base.revision, layout.write(ours), b"%d" % ttl)
+        key, args = self.key_prefix + ours.id, (*head, once, *names)
         letter, data = self._commands.change(
-            deadline,
-            SAVE,
-            self.key_prefix + ours.id,
-            ours.revision,
-            (*head, merging, *names),
-            (*head, Merging.again(merging), *names),
+            deadline, SAVE, key, ours.revision, args, (*head, again, *names)
         )
         if letter == b"S":
             return Saved(ours, revived=not base.packed)
+        return self._not_as_it_was(letter, data, ours)
+
+    def _not_as_it_was(
+        self, letter: bytes, data: bytes, ours: Record
+    ) -> Saved | Conflict | TooLarge | Tombstone:
+        """What came of saving a session that is not any more what was loaded."""
         if letter == b"M":
-            return Saved(self._read(data[1:], ours), revived=data[:1] == b"1")
+            merged = self._read(data[1:], ours)
+            return Saved(merged, revived=data[:1] == b"1", merged=True)
         if letter == b"C":
             return Conflict(self._read(data, ours))
         if letter == b"B":

@@ -18,11 +18,13 @@ from redis.exceptions import TryAgainError
 
 from ..errors import SessionUnavailable
 from .deadline import Deadline
+from .question import Command
 from .question import Question
 from .server import NotReplicated
 from .server import Server
 from .transport import FAILURES
 from .transport import ServerTransport
+from .transport import Transport
 from .transport import unavailable
 
 Address = tuple[str, int]
@@ -46,8 +48,13 @@ class ClusterTransport:
     """
 
     def __init__(
-        self, start: cabc.Sequence[Address], make: cabc.Callable[[Address], Server]
+        self,
+        start: cabc.Sequence[Address],
+        make: cabc.Callable[[Address], Server],
+        protection: str = "",
     ) -> None:
+        self.protection = protection
+        self.is_doubtful = False
         self._start = start
         nodes = ", ".join(f"{host}:{port}" for host, port in start)
         self.place = f"the cluster at {nodes}"
@@ -71,8 +78,7 @@ class ClusterTransport:
             raise unavailable(self.place, error) from error
 
     def _send(self, question: Question) -> t.Any:
-        key = question.key
-        slot = key_slot(key.encode() if isinstance(key, str) else key)
+        slot = _slot(question)
         if slot not in self._slots:
             self._refresh(question.deadline)
         before, address = None, self._slots.get(slot)
@@ -135,18 +141,65 @@ class ClusterTransport:
         """Where a node sends us; without a host it is the one that was asked."""
         return (error.host or asked[0], error.port)
 
+    def send_all(
+        self, deadline: Deadline, commands: cabc.Sequence[Command]
+    ) -> list[t.Any]:
+        """See :meth:`~wsgi_redis_session.transport.transport.Transport.send_all`."""
+        if not self._slots:
+            self._refresh(deadline)
+        parts: dict[Address | None, list[int]] = {}
+        for index, command in enumerate(commands):
+            slot = _slot(Question(deadline, command))
+            parts.setdefault(self._slots.get(slot), []).append(index)
+        replies: list[t.Any] = [None] * len(commands)
+        for address, indexes in parts.items():
+            words = [commands[index] for index in indexes]
+            for index, reply in zip(
+                indexes, self._ask_node(address, deadline, words), strict=True
+            ):
+                has_moved = isinstance(reply, (MovedError, AskError))
+                replies[index] = (
+                    self.send(Question(deadline, commands[index]))
+                    if has_moved
+                    else reply
+                )
+        return replies
+
+    def _ask_node(
+        self,
+        address: Address | None,
+        deadline: Deadline,
+        commands: cabc.Sequence[Command],
+    ) -> list[t.Any]:
+        if address is None:
+            raise SessionUnavailable("the cluster: no node has the keys of a session")
+        return _node(address, self._server(address)).send_all(deadline, commands)
+
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
+        """See :meth:`~wsgi_redis_session.transport.transport.Transport.nodes`."""
+        self._refresh(deadline)
+        for address in sorted(set(self._slots.values())):
+            yield _node(address, self._server(address))
+
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.scan`."""
-        self._refresh(deadline)
-        for address in set(self._slots.values()):
-            host, port = address
-            node = ServerTransport(self._server(address), f"{host}:{port}")
+        for node in self.nodes(deadline):
             yield from node.scan(pattern, deadline)
 
     def drop(self) -> None:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.drop`."""
         for server in [*self._servers.values()]:
             server.drop()
+
+
+def _slot(question: Question) -> int:
+    key = question.key
+    return int(key_slot(key.encode() if isinstance(key, str) else key))
+
+
+def _node(address: Address, server: Server) -> ServerTransport:
+    host, port = address
+    return ServerTransport(server, f"{host}:{port}")
 
 
 def _text_address(node: t.Any, asked: Address) -> Address:

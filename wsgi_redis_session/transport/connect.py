@@ -89,7 +89,7 @@ def connect(
             "given for redis: give its URL.",
             "wait_replicas",
         )
-    return ClientTransport(client, events)
+    return ClientTransport(client, events, is_doubtful=is_doubtful(client))
 
 
 def _by_url(url: str, config: SessionConfig, events: EventLog) -> Transport:
@@ -103,6 +103,9 @@ def _by_url(url: str, config: SessionConfig, events: EventLog) -> Transport:
         message = f"redis={shown(url)!r} cannot work: {error}"
         raise ConfigurationError(message, "redis") from None
     return builder.transport()
+
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Builder:
@@ -137,11 +140,23 @@ class Builder:
         """The way to the target."""
         target = self._target
         if target.kind == "cluster":
-            return ClusterTransport(target.addresses, self._node)
+            hosts = [host for host, _ in target.addresses]
+            protection = self._protection(hosts)
+            return ClusterTransport(target.addresses, self._node, protection)
         if target.kind == "sentinel":
             make = functools.partial(self.link, locate=self._locate())
-            return ServerTransport(self._server(make), f"Redis ({target.service!r})")
-        return ServerTransport(self._server(self.link), shown_place(self._settings))
+            hosts = [host for host, _ in target.addresses]
+            return ServerTransport(
+                self._server(make),
+                f"Redis ({target.service!r})",
+                self._protection(hosts),
+            )
+        hosts = [self._settings.get("host", "localhost")]
+        return ServerTransport(
+            self._server(self.link),
+            shown_place(self._settings),
+            self._protection(hosts),
+        )
 
     def link(self, **more: t.Any) -> Link:
         """A link that is not open yet."""
@@ -175,6 +190,16 @@ class Builder:
             },
         )
         return functools.partial(_discover, sentinel, self._target)
+
+    def _protection(self, hosts: list[str]) -> str:
+        """What keeps others from reading what is sent; "" for nothing."""
+        connection = self._target.connection_class
+        if issubclass(connection, SSLConnection):
+            return "TLS"
+        if issubclass(connection, UnixDomainSocketConnection):
+            return "a Unix socket"
+        is_local = all(host in _LOOPBACK for host in hosts)
+        return "this machine only" if is_local else ""
 
 
 def _discover(sentinel: Sentinel, target: Target) -> Address:
@@ -235,9 +260,13 @@ def _checked(client: t.Any) -> Client:
     return t.cast(Client, client)
 
 
+def is_doubtful(client: t.Any) -> bool:
+    """Whether a client that is used as it is does not look for unread replies."""
+    return any(map(_is_notified, _pools(client)))
+
+
 def _warn(client: t.Any) -> None:
-    """Tell about a client that is used as it is, and not safe."""
-    if any(map(_is_notified, _pools(client))):
+    if is_doubtful(client):
         logger.warning(
             "The client given for redis can give one request the reply to another "
             "one after a timeout, because it does not look for unread replies. Make "

@@ -25,6 +25,11 @@ class Deadline:
         """How many seconds are left; not more than zero when it is over."""
         return self.end - time.monotonic()
 
+    @property
+    def spent(self) -> float:
+        """How many seconds have gone by since this was made."""
+        return self._seconds - self.left
+
     def pause(self, longest: float) -> None:
         """Let others go first for up to so many seconds, by chance, so that those who
         met once do not meet again."""

@@ -121,6 +121,19 @@ class Link:
         self.in_doubt = False
         return reply
 
+    def ask_all(self, commands: cabc.Sequence[Command]) -> list[t.Any]:
+        """The replies to commands that are sent in one go. Raises as :meth:`ask`."""
+        self.in_doubt = True
+        try:
+            self._sock.sendall(b"".join(map(self._pack, commands)))
+            replies = [self._read(is_next=at > 0) for at in range(len(commands))]
+        except TimeoutError as error:
+            raise RedisTimeoutError("it did not answer in time") from error
+        except OSError as error:
+            raise RedisConnectionError(str(error)) from error
+        self.in_doubt = False
+        return replies
+
     if hiredis is not None:
         _pack = staticmethod(hiredis.pack_command)  # a function of C
 

@@ -109,6 +109,22 @@ class Server:
             return self._second(question, before)
         return reply
 
+    def ask_all(
+        self, deadline: Deadline, commands: cabc.Sequence[Command]
+    ) -> list[t.Any]:
+        """The replies to many commands that are sent in one go, among them errors of
+        the server's. It is tried once, and no replica is waited for."""
+        patience, now = self._patience, time.monotonic()
+        question = Question(deadline, commands[0])
+        link = self._pool.take(now, surely=True) or self._wait_for_link(question)
+        try:
+            if not link.is_open:
+                link.open(patience.connect_timeout, patience.read_timeout)
+            link.asked_at = now
+            return link.ask_all(commands)
+        finally:
+            self._pool.give_back(link)
+
     @property
     def busy(self) -> int:
         """How many links are in use at the moment."""

@@ -19,6 +19,7 @@ from ..errors import SessionUnavailable
 from ..events import EventLog
 from .breaker import Breaker
 from .deadline import Deadline
+from .question import Command
 from .question import Misdirected
 from .question import Question
 from .server import NotReplicated
@@ -28,7 +29,7 @@ from .server import Server
 FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
 
 #: How many keys a SCAN looks at in one go.
-_SCAN_COUNT = 1000
+SCAN_COUNT = 250
 
 
 class Transport(t.Protocol):
@@ -36,6 +37,15 @@ class Transport(t.Protocol):
 
     #: Which server it is, for people; without user and password.
     place: str
+
+    @property
+    def protection(self) -> str | None:
+        """What keeps others from reading what is sent, in words; "" for nothing, and
+        ``None`` where that is not known."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a reply may be that to somebody else's command."""
 
     def send(self, question: Question) -> t.Any:
         """The reply to a question.
@@ -45,6 +55,19 @@ class Transport(t.Protocol):
         that to this question, and :exc:`~wsgi_redis_session.SessionUnavailable` for all
         other failures.
         """
+
+    def send_all(
+        self, deadline: Deadline, commands: cabc.Sequence[Command]
+    ) -> list[t.Any]:
+        """The replies to many commands, few packets for all of them; an error of the
+        server's stands where its reply would. Nothing is asked a second time.
+
+        Raises :exc:`~wsgi_redis_session.SessionUnavailable`; nobody knows then which
+        of them were carried out.
+        """
+
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
+        """Each server that has keys of its own."""
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """The keys that match a pattern, some at a time, each at least once; on every
@@ -57,7 +80,9 @@ class Transport(t.Protocol):
 class ServerTransport:
     """To one server; ``place`` says to people which one it is."""
 
-    def __init__(self, server: Server, place: str) -> None:
+    def __init__(self, server: Server, place: str, protection: str = "") -> None:
+        self.protection = protection
+        self.is_doubtful = False
         self._server = server
         self.place = place
 
@@ -76,6 +101,19 @@ class ServerTransport:
             raise SessionUnavailable(str(error)) from error
         except FAILURES as error:
             raise unavailable(self.place, error) from error
+
+    def send_all(
+        self, deadline: Deadline, commands: cabc.Sequence[Command]
+    ) -> list[t.Any]:
+        """See :meth:`Transport.send_all`."""
+        try:
+            return self._server.ask_all(deadline, commands)
+        except FAILURES as error:
+            raise unavailable(self.place, error) from error
+
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
+        """See :meth:`Transport.nodes`."""
+        yield self
 
     def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
         """See :meth:`Transport.scan`."""
@@ -102,7 +140,11 @@ class ClientTransport:
     """Through a client that somebody else has made, with its own timeouts and retries:
     an instrumented one, one with a single connection, of a cluster or of a Sentinel."""
 
-    def __init__(self, client: Client, events: EventLog) -> None:
+    def __init__(
+        self, client: Client, events: EventLog, *, is_doubtful: bool = False
+    ) -> None:
+        self.protection = None
+        self.is_doubtful = is_doubtful
         self.client = client
         self.place = _place_of(client)
         self._events = events
@@ -153,15 +195,32 @@ class ClientTransport:
             return reply
         raise Misdirected
 
-    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
-        """See :meth:`Transport.scan`."""
+    def send_all(
+        self, deadline: Deadline, commands: cabc.Sequence[Command]
+    ) -> list[t.Any]:
+        """See :meth:`Transport.send_all`; such a client is asked one by one."""
+        return [self._reply(Question(deadline.renewed(), words)) for words in commands]
+
+    def _reply(self, question: Question) -> t.Any:
+        try:
+            return self.send(question)
+        except ResponseError as error:
+            return error
+
+    def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
+        """See :meth:`Transport.nodes`."""
         get_primaries = getattr(self.client, "get_primaries", None)
         if get_primaries is None:
-            yield from _scanned(self.send, pattern, deadline)
+            yield self
             return
         for node in get_primaries():
             client = self.client.get_redis_connection(node)  # type: ignore[attr-defined]  # it is a cluster's
-            yield from ClientTransport(client, self._events).scan(pattern, deadline)
+            yield ClientTransport(client, self._events)
+
+    def scan(self, pattern: str, deadline: Deadline) -> cabc.Iterator[list[bytes]]:
+        """See :meth:`Transport.scan`."""
+        for node in self.nodes(deadline):
+            yield from _scanned(node.send, pattern, deadline)
 
     def drop(self) -> None:
         """See :meth:`Transport.drop`."""
@@ -199,7 +258,7 @@ def _scanned(
 ) -> cabc.Iterator[list[bytes]]:
     cursor = b"0"
     while True:
-        command = ("SCAN", cursor, "MATCH", pattern, "COUNT", b"%d" % _SCAN_COUNT)
+        command = ("SCAN", cursor, "MATCH", pattern, "COUNT", b"%d" % SCAN_COUNT)
         try:
             found, keys = send(Question(deadline.renewed(), command))
         except ResponseError as error:

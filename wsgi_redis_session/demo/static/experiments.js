@@ -81,6 +81,30 @@ export class Lane {
   }
 }
 
+// Pairs as a list: what it is, and what becomes of it.
+function listOf(pairs) {
+  const list = document.createElement("ul");
+  for (const [what, answer, works] of pairs) {
+    const item = document.createElement("li");
+    const outcome = document.createElement("b");
+    outcome.textContent = answer;
+    item.className = works ? "works" : "";
+    item.append(what, outcome);
+    list.append(item);
+  }
+  return list;
+}
+
+// Whoever is here, or else Ada.
+async function loggedIn(lane) {
+  const { user } = await lane.step("login", async () => {
+    const seen = await lane.send("look");
+    return seen.user ? seen : lane.send("login", { user: "Ada" });
+  });
+  lane.note("login", user);
+  return user;
+}
+
 async function twoRequests(lane) {
   const wanted = {
     colour: anyOf(["teal", "amber", "plum", "coral"]),
@@ -132,26 +156,37 @@ async function login(lane) {
 
 async function forged(lane) {
   const attempts = await lane.step("try", () => ask("/forge"));
-  const list = document.createElement("ul");
-  for (const { what, user, works } of attempts) {
-    const item = document.createElement("li");
-    const answer = document.createElement("b");
-    answer.textContent = works ? (user || "you, a guest") : "a stranger";
-    item.className = works ? "works" : "";
-    item.append(what, answer);
-    list.append(item);
-  }
-  lane.note("try", list);
+  lane.note("try", listOf(attempts.map(({ what, user, works }) => (
+    [what, works ? (user || "you, a guest") : "a stranger", works]
+  ))));
   const fooled = attempts.slice(1).filter((attempt) => attempt.works);
   lane.verdict(!fooled.length, "Only your own cookie is you");
 }
 
+async function devices(lane) {
+  const user = await loggedIn(lane);
+  const names = ["phone", "tablet"];
+  const others = await lane.step("others", () => Promise.all(
+    names.map((device) => ask("/device/login", { device })),
+  ));
+  const found = await lane.step("list", () => ask("/device/list"));
+  lane.note("list", listOf(found.map(({ name, address, current }) => (
+    [name, current ? `${address}, this one` : address, true]
+  ))));
+  const { ended } = await lane.step("elsewhere", () => ask("/device/elsewhere"));
+  lane.note("elsewhere", `${ended} sessions ended`);
+  const seen = await lane.step("look", () => Promise.all([
+    lane.send("look"), ...others.map(({ cookie }) => ask("/device/look", { cookie })),
+  ]));
+  lane.note("look", listOf(seen.map((each, index) => (
+    [["this one", ...names][index], each.user ?? "a stranger", Boolean(each.user)]
+  ))));
+  const isRight = seen[0].user === user && !seen[1].user && !seen[2].user;
+  lane.verdict(isRight, isRight ? `${user} is logged in here and nowhere else` : "Somebody is still there");
+}
+
 async function outage(lane) {
-  const { user } = await lane.step("login", async () => {
-    const seen = await lane.send("look");
-    return seen.user ? seen : lane.send("login", { user: "Ada" });
-  });
-  lane.note("login", user);
+  const user = await loggedIn(lane);
   await lane.step("stop", () => ask("/server/stop"));
   const away = await lane.step("ask", () => post("/try/ours/look"));
   lane.note("ask", `${away.status} ${away.statusText}`);
@@ -169,4 +204,6 @@ async function outage(lane) {
     `${away.status}, and then ${seen.user ?? "a stranger"}`);
 }
 
-export const EXPERIMENTS = { "two-requests": twoRequests, logout, login, forged, outage };
+export const EXPERIMENTS = {
+  "two-requests": twoRequests, logout, login, forged, devices, outage,
+};
