@@ -149,13 +149,17 @@ def test_made_link_waits_for_nothing_forever() -> None:
 
 
 def test_limits_are_options_and_may_stand_in_the_url() -> None:
-    config = SessionConfig(
-        connect_timeout=2, read_timeout=3, retries=0, max_connections=7, pool_timeout=4
-    )
+    limits = {"connect_timeout": 2, "read_timeout": 3, "pool_timeout": 4}
+    config = SessionConfig(**limits, operation_timeout=5, retries=0, max_connections=7)
     target = parse("redis://cache")
     assert Builder(target, config, EventLog()).patience == (2.0, 3.0, 4.0, 0)
     target = parse("redis://cache?socket_timeout=0.5&socket_connect_timeout=0.25")
     assert Builder(target, config, EventLog()).patience == (0.25, 0.5, 4.0, 0)
+
+
+def test_nothing_is_waited_for_when_the_operation_is_over() -> None:
+    config = SessionConfig(read_timeout=3, operation_timeout=2)
+    assert Builder(parse("redis://cache"), config, EventLog()).patience[1] == 2
 
 
 def test_nothing_is_sent_when_a_manager_is_made(

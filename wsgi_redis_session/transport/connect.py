@@ -117,7 +117,10 @@ class Builder:
         given, seconds = target.settings, config.seconds
         self.patience = Patience(
             given.get("socket_connect_timeout") or seconds("connect_timeout"),
-            given.get("socket_timeout") or seconds("read_timeout"),
+            min(
+                given.get("socket_timeout") or seconds("read_timeout"),
+                seconds("operation_timeout"),
+            ),
             seconds("pool_timeout"),
             config.retries,
         )
