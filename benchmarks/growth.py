@@ -169,23 +169,22 @@ def in_redis(url: str) -> Rows:
     return found
 
 
-def memory(url: str, number: int) -> Rows:
+def memory(number: int) -> Rows:
     """Bytes of Redis' memory for a session of about 1 KB, ours and Flask-Session's, and
-    the bytes that a replica gets for a read."""
+    the bytes that a replica gets for reads. Each has a server of its own."""
     figures = []
-    with redis.Redis.from_url(url) as client:
-        for site in (ours_in_flask, flask_sessions):
-            client.flushall()
+    for site in (ours_in_flask, flask_sessions):
 
-            def fill(session: t.Any) -> None:
-                for name, value in contents(1000).items():
-                    session[name] = value
+        def fill(session: t.Any) -> None:
+            for name, value in contents(1000).items():
+                session[name] = value
 
+        with LocalServer() as server, redis.Redis.from_url(server.url) as client:
+            cookies_of(site(server.url, fill), 1)  # what a connection takes
             before = client.info("memory")["used_memory"]
-            cookies = cookies_of(site(url, fill), number)
+            cookies = cookies_of(site(server.url, fill), number)
             used = (client.info("memory")["used_memory"] - before) / number
-            figures.append((used, _traffic(client, site, url, cookies[:200])))
-        client.flushall()
+            figures.append((used, _traffic(client, site, server.url, cookies[:200])))
     ours, theirs = figures
     return [
         ("bytes of memory for a session", ours[0], theirs[0]),

@@ -123,7 +123,7 @@ def parts(
         return "\n\n".join(growth.text(*table) for table in tables)
 
     def memory() -> str:
-        rows = growth.memory(url, 2_000 if quick else 100_000)
+        rows = growth.memory(2_000 if quick else 100_000)
         return growth.text("What a session takes", ("ours", "Flask-Session"), rows)
 
     return dict(zip(PARTS, (calls, costs, near, far, growing, memory), strict=True))
