@@ -18,10 +18,10 @@ CALLS = pathlib.Path(__file__).parents[2] / "benchmarks" / "calls.py"
 #: requests cheaper lowers them.
 WITH_HIREDIS = """
                           untouched       read      write
-middleware, URL                  20         96        196
-middleware, client               20         96        196
-Flask, URL                       20        126        236
-Flask, client, permanent         20        126        236
+middleware, URL                  20          88        188
+middleware, client               20          88        188
+Flask, URL                       20        118        228
+Flask, client, permanent         20        118        228
 """
 
 WITHOUT_HIREDIS = """

@@ -6,6 +6,7 @@ from __future__ import annotations
 import binascii
 import collections.abc as cabc
 import enum
+import functools
 import hashlib
 import hmac
 import re
@@ -49,6 +50,7 @@ def xor(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(other))
 
 
+@functools.lru_cache(1024)  # the next request has the same session id
 def digests(sid: str) -> tuple[str, bytes]:
     """Two parts of a session id's SHA-256, neither of which tells the other: its digest
     (144 bits), and what a value in Redis is bound to it by (64 bits)."""
