@@ -159,7 +159,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """The type checkers, for the package and for programs that use it."""
-    session.install(".[encryption,flask,lint]")
+    session.install(".[cli,encryption,flask,lint,metrics]")
     session.run("mypy")
     with tempfile.TemporaryDirectory() as elsewhere:
         # Where only what is installed can be found.

@@ -50,12 +50,15 @@ def xor(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(other))
 
 
-@functools.lru_cache(1024)  # the next request has the same session id
-def digests(sid: str) -> tuple[str, bytes]:
+def _digests(sid: str) -> tuple[str, bytes]:
     """Two parts of a session id's SHA-256, neither of which tells the other: its digest
     (144 bits), and what a value in Redis is bound to it by (64 bits)."""
     sha = hashlib.sha256(sid.encode("ascii")).digest()
     return url_safe_base64(sha[:18]).decode("ascii"), sha[18:26]
+
+
+#: The same for session ids that the next request will have, too.
+digests = functools.lru_cache(1024)(_digests)
 
 
 def digest(sid: str) -> str:
@@ -128,7 +131,7 @@ class Record(t.NamedTuple):
         """A new session under a new session id of 256 random bits."""
         sid = secrets.token_urlsafe(_SID_BYTES)
         device = secrets.token_bytes(8)
-        return cls(sid, *digests(sid), now, now, device, permanent)
+        return cls(sid, *_digests(sid), now, now, device, permanent)
 
     @property
     def stored(self) -> bool:
