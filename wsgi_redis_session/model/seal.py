@@ -118,8 +118,10 @@ class Seal:
         """What ``save.lua`` is told of names that a request has changed: the hidden
         names and, with their values, what was stored under each when it was loaded."""
         assert ours.sealed is not None  # close() has made it
-        key = ours.sealed.key
-        words = [hide(key, name).encode() for name in names]
+        key, known = ours.sealed.key, _hidden(ours.sealed)
+        if base.sealed is not None and base.sealed.key == key:
+            known = _hidden(base.sealed) | known
+        words = [(known.get(name) or hide(key, name)).encode() for name in names]
         if with_values:
             before = _by_name(base.sealed) if base.sealed else {}
             words += [before[name][2] if name in before else b"" for name in names]
@@ -182,6 +184,11 @@ def _by_name(sealed: Sealed) -> dict[str, tuple[bytes, str, bytes]]:
     """By name: a value, and the hidden name and the sealed value that stand for it."""
     pairs = zip(sealed.packed.items(), sealed.hidden.items(), strict=True)
     return {name: (value, *stored) for (name, value), stored in pairs}
+
+
+def _hidden(sealed: Sealed) -> dict[str, str]:
+    """By name: what is stored in its place."""
+    return dict(zip(sealed.packed, sealed.hidden, strict=True))
 
 
 def _wrapping(extracted: HMAC, sid: str, about: bytes) -> bytes:
