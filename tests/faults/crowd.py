@@ -74,10 +74,17 @@ class Visitor:
         self.seen: list[Seen] = []
         #: The last write that was answered, and the last one.
         self.stored = self.sent = 0
+        #: What the session had in the last answer.
+        self.number = 0
         #: Answers that show somebody else's session.
         self.wrong = 0
-        #: How often the session was gone, and writes that were answered before.
+        #: How often the session was gone, and writes that were answered and are not
+        #: there at the end.
         self.logged_out = self.lost = 0
+        #: Whether the last answer was older than the last write. A server that was
+        #: replaced may have given it, or the write is lost: it must not be covered up
+        #: by another one before that is known.
+        self.is_behind = False
         #: What could not be understood.
         self.broken: list[bytes] = []
 
@@ -96,7 +103,7 @@ class Visitor:
         if not self.cookie:
             self.stored = self.sent = 0
             self._check(self.visit(f"/enter?{self.name}"))
-        elif self._luck.random() < 0.5:
+        elif self.is_behind or self._luck.random() < 0.5:
             self._check(self.visit("/read"))
         else:
             self.sent += 1
@@ -118,9 +125,21 @@ class Visitor:
             self.cookie = ""
         elif name != self.name:
             self.wrong += 1
-        elif not self.stored <= number <= self.sent:
-            self.lost += self.stored - number
-            self.stored = number
+        else:
+            self.is_behind = number < self.stored
+            self.wrong += number > self.sent
+            self.number = number
+
+    def look_back(self) -> None:
+        """Find out what is left in the end of what was written."""
+        end = time.monotonic() + _PATIENCE
+        while self.cookie:
+            body = self.visit("/read")
+            self._check(body)
+            if body is not None or time.monotonic() > end:
+                break
+        if self.is_behind:
+            self.lost = self.stored - self.number
 
 
 class Passer(Visitor):
@@ -164,6 +183,8 @@ class Crowd:
         for thread in self._threads:
             thread.join(_PATIENCE)
         assert not any(thread.is_alive() for thread in self._threads)
+        for visitor in self.visitors:
+            visitor.look_back()
 
     def _run(self, visitor: Visitor) -> None:
         luck = random.Random(visitor.name)
