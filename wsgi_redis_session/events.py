@@ -80,7 +80,8 @@ class SessionEvent(t.NamedTuple):
     ``migrated``
         a session that another library had stored became one of ours;
     ``revoked``
-        somebody else has ended the session: an operator, or its user elsewhere;
+        somebody else has ended the session: an operator, or its user elsewhere, by a
+        login beyond ``max_sessions_per_user``, too;
     ``expired``
         a cookie of ours names a session that is over by the cookie's own times;
     ``unknown``
