@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -237,3 +238,28 @@ def test_forked_process_forgets_the_links_of_its_parent(
     assert os.read(reader, 10) == b"0"
     os.close(reader)
     os.close(writer)
+
+
+@pytest.mark.parametrize("size", [1, 8_000_000], ids=["reading", "sending"])
+def test_server_that_hangs_is_not_waited_for_in_reading_nor_in_sending(
+    own_server: LocalServer, make_manager: MakeManager, size: int
+) -> None:
+    manager = make_manager(own_server.url, operation_timeout=0.3, max_bytes=None)
+    request = Request(manager, store(manager, a=1))
+    request.session["a"] = "x" * size  # more than all buffers on the way hold
+    raised: list[Exception] = []
+
+    def commit() -> None:
+        try:
+            request.commit()
+        except SessionUnavailable as error:
+            raised.append(error)
+
+    os.kill(own_server.pid, signal.SIGSTOP)
+    try:
+        thread = threading.Thread(target=commit, daemon=True)
+        thread.start()
+        thread.join(20)
+    finally:
+        os.kill(own_server.pid, signal.SIGCONT)
+    assert len(raised) == 1
