@@ -118,6 +118,27 @@ def _own(number: int) -> t.Any:
     return use
 
 
+def by_user(url: str) -> Rows:
+    """A login of a user who is logged in so often already, and the list of where."""
+    sessions = SessionManager(url, secret_key=SECRET_KEY, user_key="user")
+
+    def login() -> None:
+        session = sessions.open("")
+        session["user"] = "Ada"
+        sessions.commit(session)
+
+    found = []
+    for number in (1, 100, 10_000):
+        for _ in range(number):
+            login()
+        few = CALLS if number < 100 else 3
+        listing = _time(lambda: sessions.of_user("Ada"), few)
+        found.append((f"{number:,} sessions", _time(login, 30), listing))
+        sessions.revoke_user("Ada")
+    sessions.disconnect()
+    return found
+
+
 def by_sessions(url: str, numbers: cabc.Iterable[int]) -> Rows:
     """With so many sessions in the store."""
     found = []

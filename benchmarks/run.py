@@ -112,11 +112,13 @@ def parts(
     def growing() -> str:
         numbers = [1_000, 10_000] if quick else [1_000, 100_000, 1_000_000]
         uses, libraries = ("read", "write"), ("ours", "Flask-Session")
+        logins = ("login", "of_user()")
         writers = "Writes a second on one session, in one process"
         tables = [
             ("Microseconds by a session's size", uses, growth.by_size(url)),
             ("Microseconds by its names", uses, growth.by_names(url)),
             ("Microseconds by all sessions", uses, growth.by_sessions(url, numbers)),
+            ("Microseconds by a user's sessions", logins, growth.by_user(url)),
             (writers, libraries, growth.by_writers(url)),
             ("Microseconds in Redis", ("save", "merge"), growth.in_redis(url)),
         ]

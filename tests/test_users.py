@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import itertools
 import typing as t
 import uuid
 
@@ -10,6 +11,7 @@ import pytest
 import redis
 from conftest import browser
 from conftest import Clock
+from visitors import commands
 from visitors import cookie_header
 from visitors import login
 from visitors import look
@@ -409,6 +411,24 @@ def test_revocation_ends_no_session_that_another_user_has_by_now(
     db.hset(key, mapping=entries)  # as if the request had not come so far
     assert manager.revoke_user("Ada") == 0
     assert look(manager, other) == {"user": "Grace"}
+
+
+def test_login_looks_at_some_of_very_many_and_what_is_stale_goes_little_by_little(
+    manager: SessionManager, db: redis.Redis
+) -> None:
+    login(manager)
+    (key,) = db.keys("wsgi-session:user:*")
+    (entry,) = db.hgetall(key).values()
+    forgotten = bytes(24) + entry[24:]  # written in 1970, for no time at all
+    db.hset(key, mapping={f"{number:024}": forgotten for number in range(1000)})
+    counts = [db.hlen(key)]
+    for _ in range(3):
+        found = commands(db, lambda: login(manager))
+        assert "hgetall" not in found
+        counts.append(db.hlen(key))
+    assert [a - b for a, b in itertools.pairwise(counts)] == pytest.approx(
+        [31, 31, 31], abs=2
+    )
 
 
 def test_what_a_crash_leaves_does_no_harm(

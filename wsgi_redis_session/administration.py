@@ -87,7 +87,7 @@ class Administration:
         again, with the cookie that it has by then. Raises
         :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
-        return self.store.kind(self._deadline(), session.id) is not None
+        return self.store.is_alive(self._deadline(), session.id)
 
     def iterate(self) -> cabc.Iterator[SessionInfo]:
         """All sessions that are stored, in no order; what is stored or ends meanwhile
@@ -122,7 +122,9 @@ class Administration:
         Raises :exc:`~wsgi_redis_session.SessionUnavailable` where there is none within
         ``operation_timeout``.
         """
-        return self.store.ping(self._deadline())
+        # A command about a key, so that a cluster has a server to send it to.
+        self.store.left(self._deadline(), "ping")
+        return True
 
     def _deadline(self) -> Deadline:
         return Deadline(self.parts.operation_timeout)

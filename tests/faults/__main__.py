@@ -85,6 +85,7 @@ def play(case: Case, site: str) -> Found:
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(case.place())
         options = case.options if site == "ours" else {}
+        place.awaited = options.get("wait_replicas", 0)
         served = stack.enter_context(
             gunicorn("faults.sites:site()", **variables(site, place.url, **options))
         )

@@ -125,11 +125,15 @@ class Node:
     def go_on(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def takes(self, key: str) -> bool:
-        """Whether this key can be written, as a new client finds out at once."""
+    def takes(self, key: str, replicas: int = 0) -> bool:
+        """Whether this key can be written, as a new client finds out at once, and so
+        many replicas have it then."""
         with self._new_client() as client:
             try:
-                return bool(client.set(key, "1", px=60_000))
+                is_set = bool(client.set(key, "1", px=60_000))
+                return is_set and (
+                    not replicas or client.wait(replicas, 200) >= replicas
+                )
             except redis.RedisError:
                 return False
 
@@ -174,6 +178,8 @@ class Nodes:
 
     #: What ``SessionManager`` takes.
     url = ""
+    #: On how many replicas something has to be that is stored.
+    awaited = 0
 
     def __init__(self) -> None:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sessions-"))
@@ -377,7 +383,7 @@ class Cluster(Nodes):
             slot = key_slot(key.encode())
             found = next((n for (a, b), n in known.items() if a <= slot <= b), None)
             if found is not None:
-                return found.takes(key)
+                return found.takes(key, self.awaited)
         return False
 
     def owners(self) -> cabc.Iterator[dict[tuple[int, int], Node]]:
@@ -474,7 +480,7 @@ class SentinelGroup(Nodes):
 
     def answers(self) -> bool:
         found = self.opinions()[0]
-        return found is not None and found.takes("probe")
+        return found is not None and found.takes("probe", self.awaited)
 
     def replicas(self) -> list[Node]:
         primary = self.primary()

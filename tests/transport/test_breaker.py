@@ -47,13 +47,9 @@ def test_open_breaker_lets_one_try_each_second() -> None:
     breaker = opened()
     assert [breaker.refuses(now) for now in (0, 0.5, 0.9)] == [True] * 3
     assert [breaker.refuses(1.0) for _ in range(5)] == [False, *[True] * 4]
-    breaker.failed(1.1)
-    assert [breaker.refuses(now) for now in (1.5, 2.05, 2.2, 2.3)] == [
-        True,
-        True,
-        False,
-        True,
-    ]
+    breaker.failed(1.9)
+    times = (1.95, 2.05, 2.2, 2.9, 3.1)
+    assert [breaker.refuses(now) for now in times] == [True, False, True, True, False]
 
 
 def test_one_success_closes_it() -> None:

@@ -197,8 +197,9 @@ class Directory:
         <wsgi_redis_session.SessionManager.of_user>`."""
         user, found, ended = _name(user), [], []
         current_id = "" if current is None else current.id
-        for entry in self._index.entries(deadline, user):
-            kind = self._store.kind(deadline.renewed(), entry.id)
+        entries = self._index.entries(deadline, user)
+        kinds = self._store.kinds(deadline, [entry.id for entry in entries])
+        for entry, kind in zip(entries, kinds, strict=True):
             if kind is not None:
                 found.append(_info(entry, permanent=kind, current=current_id))
             elif entry.age > RENEWED_TTL:  # else it may be about to be stored

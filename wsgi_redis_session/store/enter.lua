@@ -33,7 +33,15 @@ else
 end
 
 local devices, first = {}, {}
-local fields = digest == before and {} or redis.call('HGETALL', key)
+-- Who has many sessions, and may, has some of them looked at.
+local fields = {}
+if digest ~= before then
+  if limit > 0 and before == '' or redis.call('HLEN', key) <= 64 then
+    fields = redis.call('HGETALL', key)
+  else
+    fields = redis.call('HRANDFIELD', key, 32, 'WITHVALUES')
+  end
+end
 for i = 1, #fields, 2 do
   local field, value = fields[i], fields[i + 1]
   if #field == 24 then

@@ -6,6 +6,7 @@ id, so nothing in Redis is a usable cookie. Every key has a TTL.
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import functools
 import typing as t
 
@@ -43,6 +44,9 @@ if t.TYPE_CHECKING:
 
 _ENDED = layout.write_tombstone(Tombstone(State.ENDED))
 _GONE = Tombstone(State.GONE)
+
+#: Of many sessions, so many are asked for in one go.
+_AT_ONCE = 100
 
 
 class RedisStore:
@@ -267,13 +271,23 @@ class RedisStore:
         found = self.load(deadline, seen.sid, seen.drawn)
         return found if isinstance(found, Tombstone) else None
 
-    def kind(self, deadline: Deadline, session_id: str) -> bool | None:
-        """Whether the session under this digest is permanent; ``None`` where there is
-        none."""
+    def is_alive(self, deadline: Deadline, session_id: str) -> bool:
+        """Whether there is a session under this digest."""
         key = self.key_prefix + session_id
         value = self._commands.read(deadline, "GETRANGE", key, "0", layout.HEAD)
-        head = layout.head(value)
-        return None if head is None else head.permanent
+        return layout.head(value) is not None
+
+    def kinds(
+        self, deadline: Deadline, session_ids: list[str]
+    ) -> cabc.Iterator[bool | None]:
+        """Whether the sessions under these digests are permanent; ``None`` for one that
+        is not there."""
+        for at in range(0, len(session_ids), _AT_ONCE):
+            keys = [self.key_prefix + one for one in session_ids[at : at + _AT_ONCE]]
+            commands = [("GETRANGE", key, "0", layout.HEAD) for key in keys]
+            for value in self._commands.all(deadline.renewed(), commands):
+                head = layout.head(value) if isinstance(value, bytes) else None
+                yield None if head is None else head.permanent
 
     def goes_on(self, deadline: Deadline, session_id: str) -> bool:
         """Whether there is a session under this digest, or one that took its place."""
@@ -293,12 +307,6 @@ class RedisStore:
         return max(
             0, int(self._commands.read(deadline, "PTTL", self.key_prefix + session_id))
         )
-
-    def ping(self, deadline: Deadline) -> bool:
-        """Whether Redis answers; it raises where it does not."""
-        # A command about a key, so that a cluster has one to send it to.
-        self._commands.read(deadline, "PTTL", f"{self.key_prefix}ping")
-        return True
 
     def _read(self, value: bytes, known: Record) -> Record:
         """A value that a script has returned for a session that we know."""

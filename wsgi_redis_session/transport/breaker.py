@@ -13,8 +13,9 @@ class Breaker:
     """Keeps requests from waiting for a server that does not answer.
 
     After three failures in a row nobody asks for a second; then one request does, while
-    the others still do not, and its success closes the breaker. Times are those of the
-    monotonic clock.
+    the others still do not, and its success closes the breaker. The next one tries a
+    second after this one began, however long it waits, so that a server that is back is
+    noticed within a second. Times are those of the monotonic clock.
     """
 
     __slots__ = ("failures", "open_until")
@@ -36,7 +37,7 @@ class Breaker:
     def failed(self, now: float) -> None:
         """The server did not answer."""
         self.failures += 1
-        if self.failures >= _FAILURES:
+        if self.failures == _FAILURES:
             self.open_until = now + _PAUSE
 
     def succeeded(self) -> None:
