@@ -28,6 +28,8 @@ def costs(title: str, found: list[Cost], file: pathlib.Path) -> None:
     from matplotlib import pyplot
 
     matplotlib.rcParams["svg.hashsalt"] = "the same file for the same figures"
+    matplotlib.rcParams["svg.fonttype"] = "none"  # a browser knows its letters
+    matplotlib.rcParams["font.family"] = "sans-serif"
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), sharey=True)
     for use, axis in zip(("read", "write"), axes, strict=True):
         rows = [cost for cost in found if cost.use == use]
@@ -37,9 +39,9 @@ def costs(title: str, found: list[Cost], file: pathlib.Path) -> None:
         bars = axis.barh(names, values, color=colors)
         axis.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
         axis.set_title(f"{use}, microseconds", fontsize=10, loc="left")
-        axis.invert_yaxis()
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=8)
+    axes[0].invert_yaxis()  # both have the same one
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})

@@ -85,7 +85,6 @@ def play(case: Case, site: str) -> Found:
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(case.place())
         options = case.options if site == "ours" else {}
-        place.awaited = options.get("wait_replicas", 0)
         served = stack.enter_context(
             gunicorn("faults.sites:site()", **variables(site, place.url, **options))
         )
@@ -101,6 +100,8 @@ def play(case: Case, site: str) -> Found:
                         # Who comes back before that has forgotten everything.
                         watch.until_it_answers()
                 ended = time.monotonic()
+                # A master of a cluster has one replica, which is its successor.
+                place.awaited = options.get("wait_replicas", 0)
                 watch.until_it_answers()
                 time.sleep(AFTER)
         back = watch.back or (began if case.is_failover else ended)
