@@ -69,7 +69,8 @@ def migration(site: Site, prefix: str | None, *, pickle: bool) -> Migration:
     def notice(deadline: Deadline, record: Record) -> bool:
         if directory is None or directory.refuses(deadline, record):
             return directory is None
-        return directory.notice(deadline, record, Visitor())
+        directory.notice(deadline, record, Visitor())
+        return True
 
     reader = LegacyReader((), allow_pickle=pickle or config.migrate_pickle)
     return Migration(

@@ -127,7 +127,11 @@ class Commit:
             # It may live longer from now on, and so does what the index knows of it.
             whole, visitor = version.whole(), self._exchange.visitor
             if not directory.notice(self._deadline, whole, visitor):
-                return self._lose(_REVOKED)
+                seen = version.seen
+                found = self._parts.store.load(self._deadline, seen.sid, seen.drawn)
+                if isinstance(found, Tombstone):
+                    self._outlook.see(found)
+                    return None
         result = self._parts.store.save(
             self._deadline,
             version.seen,

@@ -134,23 +134,31 @@ class Loader:
         for ticket in tickets:
             try:
                 found = self._find(deadline, ticket)
+                if found is not None and found.is_cookie_due:
+                    found = self._noticed(deadline, ticket, found, request)
             except Undecodable as error:
                 _tell_undecodable(request, deadline, ticket.sid, error)
                 continue
-            if found is None or found.state is not State.LIVE:
-                self._tell_over(request, deadline, ticket, is_gone=found is None)
-                left = left or found
-            elif not found.is_cookie_due or self._goes_on(deadline, found, request):
+            if found is not None and found.state is State.LIVE:
                 return found
+            self._tell_over(request, deadline, ticket, is_gone=found is None)
+            left = left or found
         if self._adoption is None:
             return left
         return self._find_predecessor(deadline, request, header) or left
 
-    def _goes_on(self, deadline: Deadline, found: Found, request: Request) -> bool:
-        """Whether a session that begins to idle anew was not to end."""
-        if self._directory is None:
-            return True
-        return self._directory.notice(deadline, found.base, request.visitor)
+    def _noticed(
+        self, deadline: Deadline, ticket: Ticket, found: Found, request: Request
+    ) -> Found | None:
+        """A session that begins to idle anew, when the index knows of it; or what has
+        become of it meanwhile."""
+        directory = self._directory
+        if directory is None or directory.notice(deadline, found.base, request.visitor):
+            return found
+        again = self._find(deadline, ticket)
+        if again is None or again.state is not State.LIVE:
+            directory.leave(deadline, found.base)
+        return again
 
     def _find_predecessor(
         self, deadline: Deadline, request: Request, header: str
