@@ -17,6 +17,9 @@ undead
     a number is more than that, or a session is seen after it was logged out or revoked
 mixed
     a session is seen by another browser
+parted
+    a browser did not keep the cookie of a ``regenerate()``, because another one came in
+    while it was asked for; what it counts from then on says nothing
 """
 
 from __future__ import annotations
@@ -68,15 +71,20 @@ class Browser:
         self.added: collections.Counter[tuple[str, int]] = collections.Counter()
         #: Since when a life is over.
         self.ended: dict[str, float] = {}
+        #: Lives that the browser may have in two sessions, because it did not keep the
+        #: cookie of one that shut the old session id out.
+        self.parted: set[str] = set()
 
-    def take(self, cookie: str, begun: float) -> None:
+    def take(self, cookie: str, begun: float) -> bool:
         """Keep a cookie, unless another one has come since this one was asked for: a
         response that is overtaken by a login's is another matter."""
         with self.lock:
-            if begun >= self.given:
-                value = cookie.partition(";")[0]
-                self.cookie = "" if value.endswith("=") else value
-                self.given = time.monotonic()
+            if begun < self.given:
+                return False
+            value = cookie.partition(";")[0]
+            self.cookie = "" if value.endswith("=") else value
+            self.given = time.monotonic()
+            return True
 
 
 class Tally(collections.Counter[str]):
@@ -123,6 +131,7 @@ class Tab:
         browser, life = self._browser, found["life"]
         if found["browser"] != browser.name:
             self.tally["mixed"] += 1
+        if found["browser"] != browser.name or life in browser.parted:
             return
         if begun > browser.ended.get(life, float("inf")):
             self.tally["undead"] += 1
@@ -140,6 +149,8 @@ class Tab:
         )
         assert found is not None
         added = self._browser.added
+        if found["life"] in self._browser.parted:
+            return
         expected = sum(n for (life, _), n in added.items() if life == found["life"])
         self.tally["lost"] += max(0, expected - found["sum"])
         self.tally["undead"] += max(0, found["sum"] - expected)
@@ -155,9 +166,14 @@ class Tab:
             body = response.read()
         if response.status != 200:
             return False, None
+        found = json.loads(body)
         for value in response.headers.get_all("Set-Cookie", []):
-            self._browser.take(value, begun)
-        return response.headers["X-Dropped"] == "1", json.loads(body)
+            is_closing = path.startswith(("/login", "/regenerate"))
+            if not self._browser.take(value, begun) and is_closing:
+                self.tally["parted"] += 1
+                self._browser.parted.add(found["life"])
+                self._browser.cookie = ""
+        return response.headers["X-Dropped"] == "1", found
 
 
 def play(port: int, requests: int) -> Tally:
@@ -215,7 +231,7 @@ def main() -> int:
             seconds = time.monotonic() - began
             counts = ", ".join(f"{found[name]} {name}" for name in [*ACTIONS, "sums"])
             print(f"{topology}, {worker}, {seconds:.0f} s: {counts}")
-            ends = ("dropped", "refused", "lost", "undead", "mixed")
+            ends = ("dropped", "refused", "parted", "lost", "undead", "mixed")
             print(
                 "   ", ", ".join(f"{found[name]} {name}" for name in ends), flush=True
             )
