@@ -20,6 +20,9 @@ from ..manager import SessionManager
 from ..model.record import is_digest
 from ..store.survey import Survey
 
+#: How long a command waits for a reply, in seconds: no page does.
+_PATIENCE = 10
+
 
 class Site:
     """Makes the manager when a command needs it."""
@@ -64,6 +67,9 @@ def configured(
     if target is None:
         given = {"key_prefix": key_prefix, "redis": redis, **options}
         given = {name: given[name] for name in given if given[name] is not None}
+        for name in ("operation_timeout", "read_timeout"):
+            if f"SESSION_{name.upper()}" not in os.environ:
+                given[name] = _PATIENCE
         if not os.environ.get("SECRET_KEY"):
             # Nothing is signed here; a cookie is only told from others by it.
             given["secret_key"] = secrets.token_hex()
