@@ -431,6 +431,16 @@ def test_login_looks_at_some_of_very_many_and_what_is_stale_goes_little_by_littl
     )
 
 
+def test_all_of_many_sessions_are_listed(manager: SessionManager) -> None:
+    headers = [login(manager) for _ in range(201)]
+    ended = manager.open(headers[150])
+    ended.destroy()
+    manager.commit(ended)
+    alive = {id_of(manager, header) for header in headers} - {ended.id}
+    assert len(ids(manager)) == 200
+    assert set(ids(manager)) <= alive
+
+
 def test_what_a_crash_leaves_does_no_harm(
     manager: SessionManager, db: redis.Redis
 ) -> None:

@@ -171,7 +171,7 @@ def _flask_site(stage: Stage, options: dict[str, t.Any]) -> Site:
         request.session = flask.session
         body = request.respond()
         is_stream = not isinstance(body, list)
-        stream: t.Any = flask.stream_with_context(body) if is_stream else body  # type: ignore[call-overload]
+        stream: t.Any = flask.stream_with_context(body) if is_stream else body  # type: ignore[call-overload]  # an iterator
         return flask.Response(stream)
 
     return Site(stage, app.extensions["wsgi_redis_session"], app.wsgi_app)

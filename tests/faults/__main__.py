@@ -13,14 +13,14 @@ _TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS / "support")]
 
 from .crowd import Crowd  # noqa: E402  # the path had to be set
-from .crowd import over_http  # noqa: E402
-from .crowd import Seen  # noqa: E402
-from .faults import Case  # noqa: E402
-from .faults import CASES  # noqa: E402
-from .faults import Watch  # noqa: E402
-from .served import gunicorn  # noqa: E402
-from .served import variables  # noqa: E402
-from .sites import SITES  # noqa: E402
+from .crowd import over_http  # noqa: E402  # as above
+from .crowd import Seen  # noqa: E402  # as above
+from .faults import Case  # noqa: E402  # as above
+from .faults import CASES  # noqa: E402  # as above
+from .faults import Watch  # noqa: E402  # as above
+from .served import gunicorn  # noqa: E402  # as above
+from .served import variables  # noqa: E402  # as above
+from .sites import SITES  # noqa: E402  # as above
 
 #: Visitors with a session and without, and how often each comes, in seconds.
 VISITORS, PASSERS, PAUSE = 50, 10, 0.5

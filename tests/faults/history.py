@@ -40,11 +40,11 @@ _TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS / "support")]
 
 from topologies import Cluster  # noqa: E402  # the path had to be set
-from topologies import SentinelGroup  # noqa: E402
-from topologies import Single  # noqa: E402
+from topologies import SentinelGroup  # noqa: E402  # as above
+from topologies import Single  # noqa: E402  # as above
 
-from .served import gunicorn  # noqa: E402
-from .served import variables  # noqa: E402
+from .served import gunicorn  # noqa: E402  # as above
+from .served import variables  # noqa: E402  # as above
 
 BROWSERS, TABS = 5, 4
 

@@ -23,15 +23,15 @@ _TESTS = pathlib.Path(__file__).parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS / "support")]
 
 import redis  # noqa: E402  # the path had to be set
-from topologies import Single  # noqa: E402
+from topologies import Single  # noqa: E402  # as above
 
-from .crowd import Ask  # noqa: E402
-from .crowd import Crowd  # noqa: E402
-from .crowd import over_http  # noqa: E402
-from .crowd import Visitor  # noqa: E402
-from .served import gunicorn  # noqa: E402
-from .served import Served  # noqa: E402
-from .served import variables  # noqa: E402
+from .crowd import Ask  # noqa: E402  # as above
+from .crowd import Crowd  # noqa: E402  # as above
+from .crowd import over_http  # noqa: E402  # as above
+from .crowd import Visitor  # noqa: E402  # as above
+from .served import gunicorn  # noqa: E402  # as above
+from .served import Served  # noqa: E402  # as above
+from .served import variables  # noqa: E402  # as above
 
 VISITORS, PASSERS, PAUSE = 32, 8, 0.25
 

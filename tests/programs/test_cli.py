@@ -17,6 +17,7 @@ from conftest import Clock
 from conftest import SECRET_KEY
 from flask.cli import FlaskGroup
 from storeys import imported_with
+from visitors import store
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.cli.main import main
@@ -64,15 +65,6 @@ def run(
     return run
 
 
-def stored(manager: SessionManager, **names: object) -> str:
-    """The cookie of a new session."""
-    session = manager.open("")
-    session.update(names)
-    cookie = manager.commit(session).cookie
-    assert cookie is not None
-    return cookie.partition(";")[0]
-
-
 def id_of(manager: SessionManager, header: str) -> str:
     return manager.load(header).id
 
@@ -84,7 +76,7 @@ def test_list_has_the_newest_sessions_first(
     ids = []
     for _ in range(5):
         clock.move(1)
-        ids.append(id_of(manager, stored(manager, a=1)))
+        ids.append(id_of(manager, store(manager, a=1)))
     found = run("list", "--json", "--limit", "3").json
     assert [row["id"] for row in found] == ids[:1:-1]
     assert set(found[0]) == {
@@ -105,8 +97,8 @@ def test_list_of_no_sessions_says_so(run: Run) -> None:
 def test_list_leaves_out_what_ended_and_what_is_none_of_ours(
     run: Run, manager: SessionManager, db: redis.Redis
 ) -> None:
-    header = stored(manager, a=1)
-    manager.revoke(id_of(manager, stored(manager, a=1)))
+    header = store(manager, a=1)
+    manager.revoke(id_of(manager, store(manager, a=1)))
     prefix = manager.store.key_prefix
     db.set(f"{prefix}{UNKNOWN}", "value")
     db.hset(f"{prefix}{UNKNOWN[1:]}B", "field", "value")
@@ -119,7 +111,7 @@ def test_list_leaves_out_what_ended_and_what_is_none_of_ours(
 def test_show_has_names_and_sizes_and_values_only_where_asked(
     run: Run, manager: SessionManager
 ) -> None:
-    session_id = id_of(manager, stored(manager, secret="private value", n={1, 2}))
+    session_id = id_of(manager, store(manager, secret="private value", n={1, 2}))
     ran = run("show", session_id)
     assert ran.code == 0
     assert "secret" in ran.out
@@ -136,7 +128,7 @@ def test_show_has_names_and_sizes_and_values_only_where_asked(
 def test_show_of_a_session_that_was_renewed_names_its_successor(
     run: Run, manager: SessionManager
 ) -> None:
-    header = stored(manager, a=1)
+    header = store(manager, a=1)
     session = manager.load(header)
     before = session.id
     session.regenerate()
@@ -156,7 +148,7 @@ def test_names_and_values_do_nothing_to_a_terminal(
     run: Run, manager: SessionManager
 ) -> None:
     name = "\x1b[31m[red]name\u202e"
-    session_id = id_of(manager, stored(manager, **{name: "[bold]\x07"}))
+    session_id = id_of(manager, store(manager, **{name: "[bold]\x07"}))
     out = run("show", session_id, "--values").out
     assert r"\x1b[31m[red]name\u202e" in out
     assert "[bold]" in out
@@ -173,7 +165,7 @@ def test_what_is_no_id_is_told(run: Run, command: str, wrong: str) -> None:
 
 
 def test_session_id_of_a_cookie_is_no_id(run: Run, manager: SessionManager) -> None:
-    session = manager.load(stored(manager, a=1))
+    session = manager.load(store(manager, a=1))
     assert run("revoke", session.sid).code == 2
 
 
@@ -186,7 +178,7 @@ def test_show_of_a_session_that_is_not_there_is_told(run: Run) -> None:
 def test_revoke_ends_a_session_and_again_is_no_error(
     run: Run, manager: SessionManager
 ) -> None:
-    header = stored(manager, a=1)
+    header = store(manager, a=1)
     session_id = id_of(manager, header)
     assert run("revoke", session_id) == (0, "Ended.\n", "")
     assert manager.load(header).new
@@ -199,9 +191,9 @@ def test_stats_counts_and_measures(
 ) -> None:
     manager = make_manager(clock=clock, permanent=True)
     clock.time -= 10 * 86400
-    old = id_of(manager, stored(manager, a=1))
+    old = id_of(manager, store(manager, a=1))
     clock.time += 10 * 86400
-    large = id_of(manager, stored(manager, a="x" * 5000))
+    large = id_of(manager, store(manager, a="x" * 5000))
     manager.config.clock()
     found = run("stats", "--json").json
     assert (found["sessions"], found["permanent"], found["users"]) == (2, 2, 0)
@@ -223,7 +215,7 @@ def test_more_sessions_than_one_step_finds_are_all_counted(
 ) -> None:
     count = 1500
     for _ in range(count):
-        stored(manager, a=1)
+        store(manager, a=1)
     assert run("stats", "--json").json["sessions"] == count
     assert len(run("list", "--limit", "10000", "--json").json) == count
 
@@ -232,7 +224,7 @@ def test_prefix_and_server_may_be_given(
     run: Run, make_manager: MakeManager, own_server: LocalServer
 ) -> None:
     manager = make_manager(own_server.url, key_prefix="app*:")
-    session_id = id_of(manager, stored(manager, a=1))
+    session_id = id_of(manager, store(manager, a=1))
     given = ("--redis", own_server.url, "--key-prefix", "app*:")
     assert [row["id"] for row in run(*given, "list", "--json").json] == [session_id]
     assert run("list", "--json").json == []
@@ -311,7 +303,7 @@ def test_words_that_make_no_sense_are_told(run: Run, words: list[str]) -> None:
 def test_secret_key_is_not_needed_to_look(
     run: Run, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored(manager, a=1)
+    store(manager, a=1)
     monkeypatch.delenv("SECRET_KEY")
     assert len(run("list", "--json").json) == 1
 

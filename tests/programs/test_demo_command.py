@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import os
 import signal
 import socket
 import sys
@@ -17,6 +16,7 @@ from demo_process import Demo
 from demo_process import running_demo
 from demo_site import element_of
 from demo_site import KEY_PREFIX
+from serving import is_running
 
 from wsgi_redis_session.cli.main import main
 from wsgi_redis_session.demo import runner as demo_server
@@ -30,14 +30,6 @@ def server_of(demo: Demo) -> int:
     (path,) = demo.directory.glob("*/redis.sock")
     with redis.Redis(unix_socket_path=str(path)) as client:
         return t.cast(int, client.info("server")["process_id"])
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(

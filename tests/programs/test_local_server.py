@@ -12,6 +12,7 @@ import time
 
 import pytest
 import redis
+from serving import is_running
 
 from wsgi_redis_session.local_server import find_server
 from wsgi_redis_session.local_server import LocalServer
@@ -25,14 +26,6 @@ def program(directory: pathlib.Path, name: str, script: str = "exit 3") -> str:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o700)
     return str(path)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_redis_server_on_path_comes_first(

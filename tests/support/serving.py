@@ -72,6 +72,15 @@ def in_thread(run: cabc.Callable[[], object]) -> cabc.Iterator[None]:
         assert not thread.is_alive()
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is a process of that id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def program(name: str) -> str:
     """A program of this environment."""
     found = shutil.which(name, path=os.path.dirname(sys.executable))

@@ -12,6 +12,7 @@ from topologies import REPLICA
 from topologies import SENTINEL
 from topologies import SentinelGroup
 from topologies import SERVICE
+from topologies import until
 from visitors import look
 from visitors import store
 from visitors import store_more
@@ -82,6 +83,14 @@ def test_primary_without_replicas_refuses_to_store_and_is_asked_anew_each_time(
     assert look(manager, store_more(manager, header, n=2)) == {"n": 2}
 
 
+def _is_stored(manager: SessionManager, header: str) -> bool:
+    try:
+        store_more(manager, header, after=True)
+    except SessionUnavailable:
+        return False
+    return True
+
+
 def test_primary_that_was_cut_off_soon_takes_nothing_that_would_be_lost() -> None:
     with SentinelGroup(down_after=6000) as group:
         manager = SessionManager(
@@ -103,8 +112,7 @@ def test_primary_that_was_cut_off_soon_takes_nothing_that_would_be_lost() -> Non
             except SessionUnavailable:
                 refused += 1
         # The sessions may leave it alone for a second yet.
-        time.sleep(1)
-        store_more(manager, header, after=True)
+        until(lambda: _is_stored(manager, header))
         found = look(manager, header)
         manager.disconnect()
     assert refused

@@ -8,12 +8,9 @@ import signal
 
 import click
 
-from ..http.visitor import Visitor
 from ..legacy.migration import Migration
 from ..legacy.migration import Tally
 from ..legacy.reader import LegacyReader
-from ..model.record import Record
-from ..transport.deadline import Deadline
 from ..transport.transport import SCAN_COUNT
 from .output import Output
 from .site import as_json
@@ -65,20 +62,13 @@ def migration(site: Site, prefix: str | None, *, pickle: bool) -> Migration:
             "what is migrated."
         )
     directory = sessions.parts.directory
-
-    def notice(deadline: Deadline, record: Record) -> bool:
-        if directory is None or directory.refuses(deadline, record):
-            return directory is None
-        directory.notice(deadline, record, Visitor())
-        return True
-
     reader = LegacyReader((), allow_pickle=pickle or config.migrate_pickle)
     return Migration(
         reader,
         sessions.serializer,
         sessions.store,
         site.lifetimes,
-        notice=None if directory is None else notice,
+        admit=None if directory is None else directory.admit,
         prefix=prefix or config.migrate_prefix,
         seconds=config.seconds("operation_timeout"),
     )

@@ -250,6 +250,7 @@ def _facts(
     if found is None:
         return {**facts, "state": "undecodable"}
     used = site.lifetimes.last_used(found.created, found.permanent, entry.ttl)
+    names = _values(site, found) if values else entry.names
     return {
         **facts,
         "state": "live",
@@ -258,11 +259,7 @@ def _facts(
         "permanent": found.permanent,
         "device": found.device.hex(),
         "sealed": bool(found.envelope),
-        "names": {}
-        if found.envelope
-        else _values(site, found)
-        if values
-        else entry.names,
+        "names": {} if found.envelope else names,
     }
 
 

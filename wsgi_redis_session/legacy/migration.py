@@ -84,7 +84,7 @@ class Migration:
         store: RedisStore,
         lifetimes: Lifetimes,
         *,
-        notice: cabc.Callable[[Deadline, Record], bool] | None,
+        admit: cabc.Callable[[Deadline, Record], bool] | None,
         prefix: str,
         seconds: float,
     ) -> None:
@@ -92,7 +92,7 @@ class Migration:
         self._serializer = serializer
         self._store = store
         # Tells the index of users; false where all the user's sessions were revoked.
-        self._notice = notice
+        self._admit = admit
         self._transport = store.transport
         self._commands = Commands(store.transport)
         self._key_prefix = store.key_prefix
@@ -116,9 +116,9 @@ class Migration:
         if dry:
             tally.migrated = len(found)
             return tally
-        if self._notice is not None:
+        if self._admit is not None:
             count = len(found)
-            found = [old for old in found if self._notice(self._deadline(), old.new)]
+            found = [old for old in found if self._admit(self._deadline(), old.new)]
             tally.settled = count - len(found)
         # Whatever stops this leaves each session as it was, or under both keys, or
         # with a tombstone that leads to the new one.

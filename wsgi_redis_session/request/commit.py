@@ -85,9 +85,8 @@ class Commit:
             case Step.CREATE:
                 return self._create(self._outlook.version.whole())
             case Step.PART:
-                frozen = (
-                    self._outlook.tombstone.frozen if self._outlook.tombstone else None
-                )
+                tombstone = self._outlook.tombstone
+                frozen = tombstone.frozen if tombstone else None
                 now = self._parts.lifetimes.now()
                 return self._create(self._outlook.version.parted(frozen, now))
             case Step.RENEW | Step.MOVE:
@@ -122,20 +121,22 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
+        seen, whole = version.seen, version.whole()
         directory = self._parts.directory
-        if directory is not None and version.sets_kind:
+        if (
             # It may live longer from now on, and so does what the index knows of it.
-            whole, visitor = version.whole(), self._exchange.visitor
-            if not directory.notice(self._deadline, whole, visitor):
-                seen = version.seen
-                found = self._parts.store.load(self._deadline, seen.sid, seen.drawn)
-                if isinstance(found, Tombstone):
-                    self._outlook.see(found)
-                    return None
+            directory is not None
+            and version.sets_kind
+            and not directory.notice(self._deadline, whole, self._exchange.visitor)
+        ):
+            found = self._parts.store.load(self._deadline, seen.sid, seen.drawn)
+            if isinstance(found, Tombstone):
+                self._outlook.see(found)
+                return None
         result = self._parts.store.save(
             self._deadline,
-            version.seen,
-            version.whole(),
+            seen,
+            whole,
             version.changes,
             expiry,
             sets_kind=version.sets_kind,

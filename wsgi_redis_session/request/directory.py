@@ -133,6 +133,14 @@ class Directory:
         user = self._user_key.user(record.packed)
         return user is not None and self._index.is_marked(deadline, user)
 
+    def admit(self, deadline: Deadline, record: Record) -> bool:
+        """Another library's session is about to become one of ours, out of any request;
+        false where it must not, see :meth:`refuses`."""
+        if self.refuses(deadline, record):
+            return False
+        self.notice(deadline, record, Visitor())
+        return True
+
     def knows(self, record: Record) -> bool:
         """Whether a session has a user, so that it is in the index."""
         return self._user_key.user(record.packed) is not None
