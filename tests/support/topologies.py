@@ -434,14 +434,14 @@ class SentinelGroup(Nodes):
         for replica in self.servers[1:]:
             until(lambda r=replica: r.info("replication")["master_link_status"] == "up")
         for port in others[-3:]:
-            self.sentinels.append(self._add_sentinel(port, primary))
-            self.sentinels[-1].start()
+            self.sentinels.append(self.add_sentinel(port, primary))
         for sentinel in self.sentinels:
             until(lambda s=sentinel: self._knows_all(s))
         addresses = ",".join(node.address for node in self.sentinels)
         self.url = f"redis+sentinel://{addresses}/{SERVICE}/0"
 
-    def _add_sentinel(self, port: int, primary: int) -> Node:
+    def add_sentinel(self, port: int, primary: int) -> Node:
+        """Start a sentinel that knows of no failover."""
         directory = self.directory / str(port)
         directory.mkdir()
         configuration = directory / "sentinel.conf"
@@ -452,7 +452,9 @@ class SentinelGroup(Nodes):
             f"sentinel auth-user {SERVICE} {SENTINEL}\n"
             f"sentinel auth-pass {SERVICE} {SENTINEL}\n"
         )
-        return self._add(port, configuration, "--sentinel")
+        node = self._add(port, configuration, "--sentinel")
+        node.start()
+        return node
 
     def _knows_all(self, sentinel: Node) -> bool:
         state: t.Any = sentinel.client.sentinel_master(SERVICE)
@@ -461,15 +463,19 @@ class SentinelGroup(Nodes):
 
     def opinions(self) -> list[Node | None]:
         """Which server each sentinel takes for the primary."""
-        ports = {node.port: node for node in self.servers}
         found: list[Node | None] = []
         for sentinel in self.sentinels:
             with contextlib.suppress(redis.RedisError):
-                address: t.Any = sentinel.client.execute_command(
-                    "SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE
-                )
-                found.append(ports.get(int(address[1])))
+                found.append(self.opinion_of(sentinel))
         return found
+
+    def opinion_of(self, sentinel: Node) -> Node | None:
+        """Which server a sentinel takes for the primary."""
+        ports = {node.port: node for node in self.servers}
+        address: t.Any = sentinel.client.execute_command(
+            "SENTINEL GET-MASTER-ADDR-BY-NAME", SERVICE
+        )
+        return ports.get(int(address[1]))
 
     def primary(self) -> Node:
         """The one that the sentinels agree on."""

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import redis
+from topologies import free_ports
 from topologies import REPLICA
 from topologies import SENTINEL
 from topologies import SentinelGroup
@@ -41,6 +42,28 @@ def test_service_that_no_sentinel_knows_is_an_outage_that_names_it(
     with pytest.raises(SessionUnavailable) as caught:
         store(manager, n=1)
     assert "'nonsense'" in str(caught.value)
+
+
+def test_sentinel_that_has_not_heard_of_a_failover_leads_nobody_back() -> None:
+    with SentinelGroup(down_after=500) as group:
+        old = group.primary()
+        manager = SessionManager(group.url, secret_key="not a secret")
+        header = store(manager, n=1)
+        old.client.execute_command("WAIT", 2, 0)
+        old.kill()
+        until(lambda: old not in group.opinions())
+        # It is empty now, and takes itself for a primary.
+        old.start()
+        stale = group.add_sentinel(*free_ports(1), old.port)
+        addresses = ",".join(node.address for node in [stale, *group.sentinels])
+        url = f"redis+sentinel://{addresses}/{SERVICE}"
+        found = []
+        while group.opinion_of(stale) is old:
+            new = SessionManager(url, secret_key="not a secret")
+            found.append(look(new, header))
+            new.disconnect()
+        manager.disconnect()
+    assert found == [{"n": 1}] * (len(found) or 1)
 
 
 def test_250_threads_share_the_connections_to_a_primary(

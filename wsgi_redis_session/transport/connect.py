@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import functools
 import inspect
 import os
@@ -17,8 +16,6 @@ from redis import UnixDomainSocketConnection
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError
-from redis.sentinel import Sentinel
 
 from ..config import SessionConfig
 from ..errors import ConfigurationError
@@ -27,6 +24,7 @@ from ..events import logger
 from ..options import named_by
 from .cluster import ClusterTransport
 from .link import Link
+from .sentinels import Sentinels
 from .server import Patience
 from .server import Server
 from .transport import Client
@@ -147,7 +145,7 @@ class Builder:
             protection = self._protection(hosts)
             return ClusterTransport(target.addresses, self._node, protection)
         if target.kind == "sentinel":
-            make = functools.partial(self.link, locate=self._locate())
+            make = functools.partial(self.link, locate=self._sentinels().primary)
             hosts = [host for host, _ in target.addresses]
             return ServerTransport(
                 self._server(make),
@@ -181,18 +179,15 @@ class Builder:
             self._wait_replicas,
         )
 
-    def _locate(self) -> cabc.Callable[[], Address]:
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py
-            self._target.addresses,
-            sentinel_kwargs={
-                "socket_connect_timeout": self.patience.connect_timeout / 4,
-                "socket_timeout": self.patience.read_timeout / 4,
-                "protocol": 2,
-                "retry": Retry(NoBackoff(), 0),
-                **self._sentinel_settings,
-            },
-        )
-        return functools.partial(_discover, sentinel, self._target)
+    def _sentinels(self) -> Sentinels:
+        settings = {
+            "socket_connect_timeout": self.patience.connect_timeout / 4,
+            "socket_timeout": self.patience.read_timeout / 4,
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+            **self._sentinel_settings,
+        }
+        return Sentinels(self._target.addresses, self._target.service, settings)
 
     def _protection(self, hosts: list[str]) -> str:
         """What keeps others from reading what is sent; "" for nothing."""
@@ -203,19 +198,6 @@ class Builder:
             return "a Unix socket"
         is_local = all(host in _LOOPBACK for host in hosts)
         return "this machine only" if is_local else ""
-
-
-def _discover(sentinel: Sentinel, target: Target) -> Address:
-    """Where the sentinels say that the master is."""
-    try:
-        found: Address = sentinel.discover_master(target.service)  # type: ignore[no-untyped-call]  # redis-py
-    except MasterNotFoundError as error:
-        # Its own message shows all settings of each connection.
-        asked = ", ".join(f"{host}:{port}" for host, port in target.addresses)
-        raise MasterNotFoundError(
-            f"no Sentinel at {asked} answers and knows a master of that name"
-        ) from error
-    return found
 
 
 def target_of(client: t.Any) -> Target | None:
