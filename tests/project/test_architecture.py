@@ -133,6 +133,7 @@ def test_only_the_configuration_knows_the_time_of_day() -> None:
         "request.exchange",
         "transport.cluster",
         "transport.deadline",
+        "transport.sentinels",
         "transport.server",
         "transport.transport",
     }

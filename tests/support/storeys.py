@@ -47,6 +47,7 @@ LINE = [
     "transport.transport",
     "transport.cluster",
     "transport.urls",
+    "transport.sentinels",
     "transport.connect",
     "store.layout",
     "store.results",

@@ -20,6 +20,9 @@ if type(head) == 'string' and string.byte(head) == 0 then
   if string.sub(head, 2, 2) == 'c' then
     -- What it had held ends with it.
     redis.call('SET', KEYS[1], '\0e' .. string.sub(head, 3), 'PX', ARGV[4])
+  elseif string.sub(head, 2, 2) == 'e' then
+    -- Written again, because WAIT takes what writes nothing for replicated.
+    redis.call('SET', KEYS[1], head, 'KEEPTTL')
   end
   return ARGV[1] .. 'T' .. head
 end

@@ -17,7 +17,11 @@ local successor = string.sub(tombstone, 3, 26)
 local stored = redis.call('GET', key)
 if not stored then return successor .. 'G' end
 if string.byte(stored) == 0 then
-  if string.sub(stored, 3, 26) == successor then return successor .. 'S' end
+  if string.sub(stored, 3, 26) == successor then
+    -- Written again, because WAIT takes what writes nothing for replicated.
+    redis.call('SET', key, stored, 'KEEPTTL')
+    return successor .. 'S'
+  end
   return successor .. 'T' .. stored
 end
 if string.byte(stored) ~= 1 or string.sub(stored, 35, 42) ~= ARGV[4] then

@@ -43,7 +43,11 @@ local transient, permanent, empty, max_bytes, max_names, sets_kind, changed, rem
 local knows_base = false
 for at = 3, 27, 8 do
   local writer = sub(stored, at, at + 7)
-  if writer == revision then return revision .. 'M0' .. stored end
+  if writer == revision then
+    -- Written again, because WAIT takes what writes nothing for replicated.
+    redis.call('SET', key, stored, 'KEEPTTL')
+    return revision .. 'M0' .. stored
+  end
   if writer == ARGV[1] then knows_base = true end
 end
 

@@ -125,8 +125,11 @@ class RedisStore:
             return record
         # Taken, or it was us and the reply was lost.
         stored = self.load(deadline, record.sid, record.drawn)
-        is_ours = isinstance(stored, Record) and stored.revision == record.revision
-        return record if is_ours else None
+        if not (isinstance(stored, Record) and stored.revision == record.revision):
+            return None
+        # WAIT takes what writes nothing for replicated.
+        self._commands.write(deadline, "PEXPIRE", key, digits(ttl))
+        return record
 
     def replace(
         self, deadline: Deadline, before: Record, record: Record, expiry: Expiry

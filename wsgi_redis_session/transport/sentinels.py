@@ -90,7 +90,7 @@ class Sentinels:
         # While a failover goes on it is the new one already, and the state the old
         # one's.
         question = ("SENTINEL GET-MASTER-ADDR-BY-NAME", self._service)
-        primary: t.Any = sentinel.execute_command(*question)
+        primary: t.Any = sentinel.execute_command(*question)  # type: ignore[no-untyped-call]  # redis-py
         is_up = state["is_master"] and not (state["is_sdown"] or state["is_odown"])
         is_promoted = primary != (state["ip"], state["port"])
         return _Opinion(state["config-epoch"], primary, is_up or is_promoted)

@@ -79,6 +79,8 @@ class Server:
         self._breaker = Breaker()
         # When all links were closed the last time, because of what the server said.
         self._dropped = float("-inf")
+        # Where the last link was opened to, if sentinels know that.
+        self._located: tuple[str, int] | None = None
 
     def ask(self, question: Question, before: Command | None = None) -> t.Any:
         """The reply to a question; raises an error of the server's, too.
@@ -114,12 +116,11 @@ class Server:
     ) -> list[t.Any]:
         """The replies to many commands that are sent in one go, among them errors of
         the server's. It is tried once, and no replica is waited for."""
-        patience, now = self._patience, time.monotonic()
-        question = Question(deadline, commands[0])
+        now, question = time.monotonic(), Question(deadline, commands[0])
         link = self._pool.take(now, surely=True) or self._wait_for_link(question)
         try:
             if not link.is_open:
-                link.open(patience.connect_timeout, patience.read_timeout)
+                self._open(link, deadline)
             link.asked_at = now
             return link.ask_all(commands)
         finally:
@@ -169,6 +170,18 @@ class Server:
             self._dropped = now
             self.drop()
 
+    def _open(self, link: Link, deadline: Deadline) -> None:
+        """Open a link, and close all others if it leads to another server than the one
+        before: they may lead to one that was replaced and does not know it."""
+        patience = self._patience
+        seconds = min(deadline.left, patience.connect_timeout)
+        link.open(max(seconds, _LEAST), patience.read_timeout)
+        if link.locate is None:
+            return
+        before, self._located = self._located, (link.host, link.port)
+        if before not in (None, self._located):
+            self.drop()
+
     def _ask(
         self,
         question: Question,
@@ -186,8 +199,7 @@ class Server:
             now = time.monotonic()
         try:
             if anew or not link.is_open:
-                seconds = min(question.deadline.left, patience.connect_timeout)
-                link.open(max(seconds, _LEAST), patience.read_timeout)
+                self._open(link, question.deadline)
                 now = time.monotonic()
             left = question.deadline.end - now
             link.asked_at = now
@@ -222,6 +234,7 @@ class Server:
         if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
             return reply
         # A primary that others have given up has no replicas any more.
+        link.in_doubt = True
         self._leave(time.monotonic())
         raise NotReplicated(
             f"stored, but not on {self._wait_replicas} replicas (wait_replicas), only "
