@@ -299,8 +299,10 @@ def commands(history: History, verdict: Verdict) -> None:
         return
     limit = _COMMANDS.get(history.deeds[0].request.operation.name)
     if limit is not None:
-        # Where a touch is due, the index of users is told that the session was seen.
-        limit += history.ground.due and history.ground.user in history.ground.values
+        # Where a touch is due, the index of users is told that the session was seen,
+        # and then it is looked at once more.
+        is_listed = history.ground.user in history.ground.values
+        limit += 2 * (history.ground.due and is_listed)
         number = len(history.steps)
         how = "{} commands, not {}"
         verdict.hold("commands", number <= limit, how, number, limit)

@@ -123,16 +123,9 @@ class Commit:
             return self._lose("its lifetime is over")
         seen, whole = version.seen, version.whole()
         directory = self._parts.directory
-        if (
+        if directory is not None and version.sets_kind:
             # It may live longer from now on, and so does what the index knows of it.
-            directory is not None
-            and version.sets_kind
-            and not directory.notice(self._deadline, whole, self._exchange.visitor)
-        ):
-            found = self._parts.store.load(self._deadline, seen.sid, seen.drawn)
-            if isinstance(found, Tombstone):
-                self._outlook.see(found)
-                return None
+            directory.notice(self._deadline, whole, self._exchange.visitor)
         result = self._parts.store.save(
             self._deadline,
             seen,

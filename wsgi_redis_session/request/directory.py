@@ -112,20 +112,19 @@ class Directory:
                 break
         return None
 
-    def notice(self, deadline: Deadline, record: Record, visitor: Visitor) -> bool:
-        """A session was seen, and begins to idle anew; false where the index did not
-        know it. Then what is stored has to be looked at once more: the session may have
-        got a new session id just now, or it has ended here, because all its user's were
-        revoked."""
+    def notice(self, deadline: Deadline, record: Record, visitor: Visitor) -> None:
+        """A session was seen, and begins to idle anew.
+
+        What is stored has to be looked at after that: the session may have got a new
+        session id just now, or it ends here, because all its user's were revoked.
+        """
         user = self._user_key.user(record.packed)
         expiry = self._lifetimes.expiry(record.created)
         if user is None or expiry is None:
-            return True
+            return
         ttl = expiry.of(record.permanent)
-        entered = self._enter(deadline, user, record, ttl, visitor, record.id)
-        if entered is None:
+        if self._enter(deadline, user, record, ttl, visitor, record.id) is None:
             self._store.bar(deadline, record.id)
-        return entered is not None and entered.was_known
 
     def refuses(self, deadline: Deadline, record: Record) -> bool:
         """Whether a session that is another library's must not become one of ours,

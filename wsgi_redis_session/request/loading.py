@@ -151,10 +151,11 @@ class Loader:
         self, deadline: Deadline, ticket: Ticket, found: Found, request: Request
     ) -> Found | None:
         """A session that begins to idle anew, when the index knows of it; or what has
-        become of it meanwhile."""
+        become of it meanwhile: its cookie must not be given again then."""
         directory = self._directory
-        if directory is None or directory.notice(deadline, found.base, request.visitor):
+        if directory is None or not directory.knows(found.base):
             return found
+        directory.notice(deadline, found.base, request.visitor)
         again = self._find(deadline, ticket)
         if again is None or again.state is not State.LIVE:
             directory.leave(deadline, found.base)

@@ -11,8 +11,6 @@
 --   E number sessions  done; how many microseconds ago the user's sessions were revoked,
 --                      0 where that is not for this session; the digests and devices
 --                      of those that are too many now
---   N                  the same, but in place of E: the one that it was to come in the
---                      place of was not there
 --   R                  it was there before the user's sessions were revoked
 local key, digest, before, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local ttl, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -25,14 +23,13 @@ if mark then
   revoked = struct.unpack('>I8', mark, is_kept and 9 or 1)
 end
 
-local entered, age, letter = now, 0, 'E'
+local entered, age = now, 0
 if before == '' then
   if revoked > 0 then age = math.max(1, now - revoked) end
 else
   local found = redis.call('HGET', key, before)
   if found then entered = struct.unpack('>I8', found)
-  elseif revoked > 0 then return digest .. 'R'
-  else letter = 'N' end
+  elseif revoked > 0 then return digest .. 'R' end
 end
 
 local devices, first = {}, {}
@@ -77,4 +74,4 @@ if before == '' and limit > 0 and #first >= limit then
     end
   end
 end
-return digest .. letter .. struct.pack('>I8', age) .. surplus
+return digest .. 'E' .. struct.pack('>I8', age) .. surplus

@@ -85,8 +85,6 @@ class Entered(t.NamedTuple):
     #: How many microseconds ago all the user's sessions were revoked; ``None`` where
     #: they were not, or that is not for this session.
     revoked: int | None
-    #: Whether the index knew the session in whose place this one comes.
-    was_known: bool
     #: The sessions that are too many now: the digests of their session ids, and their
     #: devices.
     surplus: list[tuple[str, bytes]]
@@ -135,8 +133,9 @@ class UserIndex:
             return None
         (age,) = _NUMBER.unpack_from(data)
         surplus = _SURPLUS.iter_unpack(data[_NUMBER.size :])
-        sessions = [(found.decode("ascii"), device) for found, device in surplus]
-        return Entered(age or None, letter == b"E", sessions)
+        return Entered(
+            age or None, [(found.decode("ascii"), device) for found, device in surplus]
+        )
 
     def leave(
         self, deadline: Deadline, user: User, session_ids: cabc.Iterable[str]
