@@ -140,7 +140,9 @@ def sessions():
 
 
 def known_devices():
-    return sessions().of_user(current_user.get_id(), current=session)
+    """This one first, then those that were used last."""
+    found = sessions().of_user(current_user.get_id(), current=session)
+    return sorted(found, key=lambda info: not info.current)
 
 
 def counted(number):

@@ -91,7 +91,7 @@ def test_devices_have_names_and_this_one_is_marked(app: Flask) -> None:
     one = Device(app).sign_up("Ada")
     Device(app, IPHONE).log_in("Ada")
     Device(app).sign_up("Grace")
-    assert one.listed == ["Safari on an iPhone", "Firefox on Linux This device"]
+    assert one.listed == ["Firefox on Linux This device", "Safari on an iPhone"]
     assert "from 127.0.0.1" in one.get("/devices")
 
 

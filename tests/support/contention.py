@@ -6,6 +6,9 @@ adds up. Prints how many of them were refused, how many names there are, and the
 
     $ python tests/support/contention.py [REQUESTS]
 
+Each session begins unsealed; with ``SESSION_ENCRYPT=migrate`` in the environment it is
+sealed while all write to it.
+
 Who is refused has met others until ``operation_timeout`` was over, one second. Where
 the machine is too busy for that, set ``SESSION_OPERATION_TIMEOUT`` and
 ``SESSION_READ_TIMEOUT`` in the environment.
@@ -38,6 +41,8 @@ from wsgi_redis_session.local_server import LocalServer
 #: So many requests at a time, and in one session.
 VISITORS, SESSION = 20, 500
 
+SECRET_KEY = "not a secret, this is a test"
+
 #: The workers that serve many requests at a time.
 CONCURRENT = [worker for worker in WORKERS if worker != "sync"]
 
@@ -46,9 +51,13 @@ def add_up(name: str, base: t.Any, ours: t.Any, theirs: t.Any) -> t.Any:
     return theirs + ours - base
 
 
-def begin(environ: Environ) -> list[bytes]:
-    get_session(environ)["sum"] = 0
-    return [b""]
+def begin(sessions: SessionManager) -> str:
+    """Store a new session; the Cookie header that names it."""
+    session = sessions.open("")
+    session["sum"] = 0
+    cookie = sessions.commit(session).cookie
+    assert cookie is not None
+    return cookie.partition(";")[0]
 
 
 def add(environ: Environ) -> list[bytes]:
@@ -60,20 +69,19 @@ def add(environ: Environ) -> list[bytes]:
 
 def busy_site() -> App:
     """What gunicorn serves; its sessions are where ``SESSION_REDIS`` says."""
-    sessions = SessionManager.from_env(secret_key="a test", on_conflict=add_up)
-    pages: dict[str, App] = {"/begin": plain(begin), "/add": plain(add)}
+    sessions = SessionManager.from_env(secret_key=SECRET_KEY, on_conflict=add_up)
+    pages: dict[str, App] = {"/add": plain(add)}
     pages["/data"] = plain(lambda environ: [data(environ)])
     return SessionMiddleware(dispatch(pages, plain(lambda environ: [b""])), sessions)
 
 
-def get(port: int, path: str, cookie: str = "") -> tuple[int, bytes, str]:
-    """Status and body, and the Cookie header that the browser sends from then on."""
+def get(port: int, path: str, cookie: str) -> tuple[int, bytes]:
+    """Status and body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"Cookie": cookie})
         response = connection.getresponse()
-        given = response.headers.get("Set-Cookie", cookie)
-        return response.status, response.read(), given.partition(";")[0]
+        return response.status, response.read()
 
 
 def crowd(port: int, cookie: str, requests: int) -> list[int]:
@@ -99,11 +107,12 @@ def report(
     """What becomes of so many requests, with these variables in the environment."""
     statuses: list[int] = []
     total = names = 0
+    beginner = SessionManager(server.url, secret_key=SECRET_KEY)
     variables["SESSION_REDIS"] = server.url
     with gunicorn("contention:busy_site()", worker, 2, **variables) as port:
         began = time.monotonic()
         while len(statuses) < requests:
-            cookie = get(port, "/begin")[2]
+            cookie = begin(beginner)
             statuses += crowd(port, cookie, min(SESSION, requests - len(statuses)))
             # A machine that is too busy to answer is asked again.
             while (found := get(port, "/data", cookie))[0] != 200:
@@ -112,6 +121,7 @@ def report(
             total += stored.pop("sum")
             names += len(stored)
         seconds = time.monotonic() - began
+    beginner.disconnect()
     refused = len(statuses) - statuses.count(200)
     return {
         "workers": f"2 {worker}",

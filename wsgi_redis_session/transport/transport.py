@@ -29,7 +29,7 @@ from .server import Server
 FAILURES = (RedisError, RedisClusterException, ChildDeadlockedError, OSError)
 
 #: How many keys a SCAN looks at in one go.
-SCAN_COUNT = 250
+SCAN_COUNT = 100
 
 
 class Transport(t.Protocol):
