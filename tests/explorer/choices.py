@@ -43,6 +43,11 @@ class _Node:
         }
 
 
+class WentAnotherWay(Exception):
+    """A repetition did not do the same: the machine stood still for so long that a key
+    of the server's, which has a clock of its own, was gone."""
+
+
 class Choices:
     """One way through all choices, and from there the next one."""
 
@@ -54,7 +59,8 @@ class Choices:
     def choose(self, options: list[Option]) -> int:
         """As the last time as far as that is to be repeated, then the first option.
 
-        Raises :exc:`Asleep` if all of them were tried elsewhere.
+        Raises :exc:`Asleep` if all of them were tried elsewhere, and
+        :exc:`WentAnotherWay`.
         """
         if self._at == len(self._nodes):
             is_free = self._every_order or not self._nodes
@@ -64,7 +70,8 @@ class Choices:
                 raise Asleep
             self._nodes.append(node)
         node = self._nodes[self._at]
-        assert len(node.options) == len(options), "a repetition went another way"
+        if len(node.options) != len(options):
+            raise WentAnotherWay
         node.options = options
         self._at += 1
         return node.index
