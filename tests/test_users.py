@@ -520,6 +520,20 @@ def test_session_that_ended_does_not_count(make_manager: MakeManager) -> None:
     assert look(manager, one) == {"user": "Ada"}
 
 
+def test_session_that_ended_while_it_became_permanent_does_not_count(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(user_key="user", max_sessions_per_user=2)
+    one, two = login(manager), login(manager)
+    late, request = Request(manager, two), Request(manager, two)
+    late.session.permanent = True
+    request.session.destroy()
+    request.commit()
+    late.commit()
+    login(manager)
+    assert look(manager, one) == {"user": "Ada"}
+
+
 def test_sessions_are_counted_and_listed(manager: SessionManager, clock: Clock) -> None:
     one, two = store(manager, cart=1), login(manager)
     ended = Request(manager, store(manager, x=1))

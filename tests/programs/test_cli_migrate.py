@@ -20,6 +20,7 @@ from test_cli import run as run
 from visitors import cookie_header
 from visitors import look
 from visitors import Request
+from visitors import store
 
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session.cli import migrate as migrate_module
@@ -141,6 +142,20 @@ def test_prefix_may_be_given_and_our_own_keys_are_never_taken(
     found = run(*words, "--apply").json
     assert (found["keys"], found["migrated"]) == (1, 1)
     assert look(manager, header) == {"a": 1}
+
+
+def test_prefix_of_both_may_be_the_same(
+    run: Run, make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(migrate_from="flask-session", key_prefix="session:")
+    own = store(manager, name="Grace")
+    header = leave(db, 1)
+    words = ("--key-prefix", "session:", "migrate", "--json")
+    assert run(*words).json["migrated"] == 1
+    assert run(*words, "--apply").json["migrated"] == 1
+    assert run(*words).json["keys"] == 0
+    assert look(manager, own) == {"name": "Grace"}
+    assert look(manager, header)["n"] == 1
 
 
 def test_session_that_its_visitor_migrates_meanwhile_is_migrated_once(

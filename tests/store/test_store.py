@@ -465,6 +465,23 @@ def test_error_of_the_server_is_unavailability_with_its_cause(
     assert isinstance(outage.value.__cause__, redis.exceptions.OutOfMemoryError)
 
 
+def test_what_has_ended_can_be_ended_again_while_memory_is_full(
+    make_manager: MakeManager, own_server: LocalServer
+) -> None:
+    manager = make_manager(own_server.url, user_key="user")
+    ended, renewed = (manager.open(store(manager, user=name)) for name in "ab")
+    assert ended["user"] + renewed["user"] == "ab"
+    renewed.regenerate()
+    with redis.Redis(unix_socket_path=own_server.socket) as client:
+        old = renewed.id
+        manager.commit(renewed)
+        assert client.get(f"wsgi-session:{old}").startswith(b"\0c")
+        client.config_set("maxmemory", "1")
+    assert manager.revoke(old)
+    for revoked in (True, False, False):
+        assert manager.revoke(ended.id) == revoked
+
+
 def test_unreachable_host_is_an_error_within_the_timeouts(
     make_manager: MakeManager,
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
+import socket
 import threading
 import time
 
 import pytest
 import redis
+from gate import Gate
 from topologies import free_ports
 from topologies import REPLICA
 from topologies import SENTINEL
@@ -18,6 +21,7 @@ from visitors import look
 from visitors import store
 from visitors import store_more
 
+from wsgi_redis_session import ConfigurationError
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
@@ -57,13 +61,97 @@ def test_sentinel_that_has_not_heard_of_a_failover_leads_nobody_back() -> None:
         stale = group.add_sentinel(*free_ports(1), old.port)
         addresses = ",".join(node.address for node in [stale, *group.sentinels])
         url = f"redis+sentinel://{addresses}/{SERVICE}"
-        found = []
-        while group.opinion_of(stale) is old:
-            new = SessionManager(url, secret_key="not a secret")
-            found.append(look(new, header))
-            new.disconnect()
+        found, end = [], time.monotonic() + 20
+        while group.opinion_of(stale) is old and time.monotonic() < end:
+            manager.disconnect()
+            manager = SessionManager(url, secret_key="not a secret")
+            found.append(look(manager, header))
         manager.disconnect()
     assert found == [{"n": 1}] * (len(found) or 1)
+
+
+def test_who_knows_of_a_failover_believes_no_minority_that_does_not() -> None:
+    with SentinelGroup(down_after=500) as group:
+        old = group.primary()
+        old.kill()
+        until(lambda: old not in group.opinions())
+        stale = group.add_sentinel(*free_ports(1), old.port)
+        addresses = ",".join(node.address for node in [stale, *group.sentinels])
+        url = f"redis+sentinel://{addresses}/{SERVICE}"
+        manager = SessionManager(url, secret_key="not a secret")
+        header = store(manager, n=1)
+        for sentinel in group.sentinels:
+            sentinel.kill()
+        manager.disconnect()
+        # It is empty now, and takes itself for a primary; nobody tells the stale one.
+        old.start()
+        until(lambda: group.opinion_of(stale) is old)
+        with pytest.raises(SessionUnavailable):
+            look(manager, header)
+        new = SessionManager(url, secret_key="not a secret")
+        assert look(new, header) == {}
+        manager.disconnect()
+        new.disconnect()
+
+
+def test_primary_that_is_down_is_not_waited_for() -> None:
+    with SentinelGroup(down_after=500, replicas=0) as group:
+        manager = SessionManager(group.url, secret_key="not a secret", retries=0)
+        header = store(manager, n=1)
+        primary = group.primary()
+        primary.kill()
+        states = [sentinel.client.sentinel_master for sentinel in group.sentinels]
+        until(lambda: all("s_down" in ask(SERVICE)["flags"] for ask in states))
+        manager.disconnect()
+        with pytest.raises(SessionUnavailable, match="knows a master of that name"):
+            look(manager, header)
+
+
+def test_sentinels_that_swallow_everything_leave_time_for_the_command(
+    sentinel: SentinelGroup, make_manager: MakeManager
+) -> None:
+    with contextlib.ExitStack() as stack:
+        gates = [stack.enter_context(Gate(0)) for _ in range(4)]
+        for gate in gates:
+            gate.swallow()
+        places = [f"127.0.0.1:{gate.port}" for gate in gates]
+        places.append(sentinel.sentinels[0].address)
+        manager = make_manager(f"redis+sentinel://{','.join(places)}/{SERVICE}")
+        assert look(manager, store(manager, n=1)) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("query", "is_tls"), [("", True), ("?sentinel_ssl=false", False)]
+)
+def test_sentinels_are_spoken_to_as_the_servers_are(
+    make_manager: MakeManager, query: str, is_tls: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        manager = make_manager(f"rediss+sentinel://{place}/{SERVICE}{query}")
+        with pytest.raises(SessionUnavailable):
+            store(manager, n=1)
+        listener.settimeout(10)
+        connection, _ = listener.accept()
+        with connection:
+            first = connection.recv(1)
+    # A handshake of TLS, or a command of Redis'.
+    assert first == (b"\x16" if is_tls else b"*")
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("sentinel_nonsense=1", "sentinel_|nonsense"),
+        ("sentinel_ssl=perhaps", "sentinel_ssl must be true or false"),
+        ("sentinel_socket_timeout=-1", "socket_timeout must be"),
+    ],
+)
+def test_setting_of_sentinels_that_cannot_work_is_refused(
+    query: str, detail: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=detail):
+        SessionManager(f"redis+sentinel://a,b/s?{query}", secret_key="not a secret")
 
 
 def test_250_threads_share_the_connections_to_a_primary(

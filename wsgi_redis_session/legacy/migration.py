@@ -105,7 +105,8 @@ class Migration:
         ``dry`` only reads. It may be left between any two steps."""
         pattern = f"{escaped(self._prefix)}*"
         for keys in self._transport.scan(pattern, self._deadline()):
-            theirs = filter(self._is_theirs, (key.decode("latin-1") for key in keys))
+            found = (key.decode("latin-1") for key in keys)
+            theirs = (k for k in found if SID.fullmatch(k[len(self._prefix) :]))
             yield Tally()
             while chunk := [*itertools.islice(theirs, _CHUNK)]:
                 yield self._migrate(chunk, dry=dry)
@@ -157,6 +158,9 @@ class Migration:
             raise value
         if value == b"":
             return None  # it has ended since
+        if layout.is_ours(value):
+            tally.keys -= 1
+            return None  # both have the same prefix
         values, permanent = self._reader.loads(value)
         if not values:
             tally.empty += 1
@@ -177,12 +181,6 @@ class Migration:
     def _set(self, old: _Old, session_id: str, value: bytes) -> Command:
         """Where there is something, a revocation say, it stays."""
         return "SET", self._key(session_id), value, "NX", "PX", digits(old.ttl)
-
-    def _is_theirs(self, key: str) -> bool:
-        is_ours = key.startswith(self._key_prefix) and self._key_prefix.startswith(
-            self._prefix
-        )
-        return not is_ours and SID.fullmatch(key[len(self._prefix) :]) is not None
 
     def _key(self, session_id: str) -> str:
         return self._key_prefix + session_id

@@ -146,6 +146,8 @@ class Commit:
         if isinstance(result, Conflict):
             self._outlook.meet(result.theirs)
         else:
+            if directory is not None and version.sets_kind:
+                directory.leave(self._deadline, whole)
             self._outlook.see(result)
         return None
 

@@ -157,7 +157,7 @@ class Loader:
             return found
         directory.notice(deadline, found.base, request.visitor)
         again = self._find(deadline, ticket)
-        if again is None or again.state is not State.LIVE:
+        if again is None or (again.state, again.base.id) != (State.LIVE, found.base.id):
             directory.leave(deadline, found.base)
         return again
 

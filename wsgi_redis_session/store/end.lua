@@ -17,17 +17,17 @@ if head == '' then
   return ARGV[1] .. 'G'
 end
 if type(head) == 'string' and string.byte(head) == 0 then
+  -- A write in any case, because WAIT takes what writes nothing for replicated; and one
+  -- that a server takes whose memory is full, which replaces something only after that.
+  local left = redis.call('PTTL', KEYS[1])
+  if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
   if string.sub(head, 2, 2) == 'c' then
     -- What it had held ends with it.
     redis.call('SET', KEYS[1], '\0e' .. string.sub(head, 3), 'PX', ARGV[4])
-  elseif string.sub(head, 2, 2) == 'e' then
-    -- Written again, because WAIT takes what writes nothing for replicated.
-    redis.call('SET', KEYS[1], head, 'KEEPTTL')
   end
   return ARGV[1] .. 'T' .. head
 end
--- Deleted first, because a server whose memory is full takes what replaces something
--- only after that.
+-- Deleted first, for the same reason.
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return ARGV[1] .. 'E'

@@ -160,6 +160,11 @@ def head(value: bytes) -> Head | None:
     return Head(bool(flags & _PERMANENT), created, device)
 
 
+def is_ours(value: bytes) -> bool:
+    """Whether a value was written by this library: no other one's begins so."""
+    return value[:1] in (_SESSION, _TOMBSTONE)
+
+
 def is_tombstone(value: bytes) -> bool:
     """Whether a session was here that has moved or ended."""
     return value[:1] == _TOMBSTONE

@@ -18,8 +18,9 @@ local stored = redis.call('GET', key)
 if not stored then return successor .. 'G' end
 if string.byte(stored) == 0 then
   if string.sub(stored, 3, 26) == successor then
-    -- Written again, because WAIT takes what writes nothing for replicated.
-    redis.call('SET', key, stored, 'KEEPTTL')
+    -- A write, because WAIT takes what writes nothing for replicated.
+    local left = redis.call('PTTL', key)
+    if left > 0 then redis.call('PEXPIRE', key, left) end
     return successor .. 'S'
   end
   return successor .. 'T' .. stored

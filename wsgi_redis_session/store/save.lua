@@ -44,8 +44,9 @@ local knows_base = false
 for at = 3, 27, 8 do
   local writer = sub(stored, at, at + 7)
   if writer == revision then
-    -- Written again, because WAIT takes what writes nothing for replicated.
-    redis.call('SET', key, stored, 'KEEPTTL')
+    -- A write, because WAIT takes what writes nothing for replicated.
+    local left = redis.call('PTTL', key)
+    if left > 0 then redis.call('PEXPIRE', key, left) end
     return revision .. 'M0' .. stored
   end
   if writer == ARGV[1] then knows_base = true end

@@ -128,11 +128,6 @@ class Builder:
             name: value for name, value in given.items() if name not in _OURS
         }
         self._settings.pop("max_connections", None)
-        self._sentinel_settings = {
-            name.removeprefix("sentinel_"): self._settings.pop(name)
-            for name in [*self._settings]
-            if name.startswith("sentinel_")
-        }
         # RESP3 turns off the check for unread replies in redis-py 8.
         self._settings |= {"protocol": 2, "retry": Retry(NoBackoff(), 0)}
         self._class = type("Link", (Link, target.connection_class), {})
@@ -180,14 +175,9 @@ class Builder:
         )
 
     def _sentinels(self) -> Sentinels:
-        settings = {
-            "socket_connect_timeout": self.patience.connect_timeout / 4,
-            "socket_timeout": self.patience.read_timeout / 4,
-            "protocol": 2,
-            "retry": Retry(NoBackoff(), 0),
-            **self._sentinel_settings,
-        }
-        return Sentinels(self._target.addresses, self._target.service, settings)
+        target, patience = self._target, self.patience
+        seconds = min(patience.connect_timeout, patience.read_timeout) / 4
+        return Sentinels(target.sentinels, target.service, seconds)
 
     def _protection(self, hosts: list[str]) -> str:
         """What keeps others from reading what is sent; "" for nothing."""

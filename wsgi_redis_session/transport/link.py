@@ -18,6 +18,8 @@ from redis.exceptions import InvalidResponse
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from .deadline import Deadline
+
 #: An extra, which redis-py has imported where it is installed.
 hiredis: t.Any = sys.modules.get("hiredis")
 
@@ -55,7 +57,7 @@ class Link:
     permit: object = None
     home: object = None
     #: Finds out host and port, where these are not fixed.
-    locate: cabc.Callable[[], tuple[str, int]] | None = None
+    locate: cabc.Callable[[Deadline], tuple[str, int]] | None = None
 
     # redis-py's.
     host: str
@@ -74,8 +76,6 @@ class Link:
         may usually take ``usual_seconds``. Raises what redis-py does."""
         self.in_doubt = True
         self.close()
-        if self.locate is not None:
-            self.host, self.port = self.locate()
         self.socket_connect_timeout = self.socket_timeout = seconds
         self.connect()
         self._usual_seconds = usual_seconds

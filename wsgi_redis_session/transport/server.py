@@ -173,14 +173,14 @@ class Server:
     def _open(self, link: Link, deadline: Deadline) -> None:
         """Open a link, and close all others if it leads to another server than the one
         before: they may lead to one that was replaced and does not know it."""
-        patience = self._patience
-        seconds = min(deadline.left, patience.connect_timeout)
-        link.open(max(seconds, _LEAST), patience.read_timeout)
-        if link.locate is None:
-            return
-        before, self._located = self._located, (link.host, link.port)
-        if before not in (None, self._located):
-            self.drop()
+        link.in_doubt = True  # until it is open
+        if link.locate is not None:
+            place = link.host, link.port = link.locate(deadline)
+            before, self._located = self._located, place
+            if before not in (None, place):
+                self.drop()
+        seconds = min(deadline.left, self._patience.connect_timeout)
+        link.open(max(seconds, _LEAST), self._patience.read_timeout)
 
     def _ask(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import re
 import typing as t
 from urllib.parse import parse_qsl
 from urllib.parse import unquote
+from urllib.parse import urlencode
 from urllib.parse import urlsplit
 
 from redis import ConnectionPool
@@ -23,6 +25,9 @@ _SCHEMES = {
 #: What several servers are together, and the port of each.
 _KINDS = {"cluster": 6379, "sentinel": 26379}
 
+#: What query parameters begin with that are for the sentinels.
+_SENTINEL = "sentinel_"
+
 DEFAULT_URL = "redis://localhost:6379/0"
 
 Address = tuple[str, int]
@@ -39,6 +44,8 @@ class Target(t.NamedTuple):
     addresses: list[Address]
     #: What the sentinels know the server as.
     service: str = ""
+    #: The URLs of the sentinels.
+    sentinels: cabc.Sequence[str] = ()
 
 
 def parse(url: str) -> Target:
@@ -106,11 +113,43 @@ def _several(url: str, kind: t.Literal["cluster", "sentinel"]) -> Target:
             )
     elif path.strip("/") not in ("", "0"):
         raise ValueError("a cluster has only the database 0.")
-    host, port = addresses[0]
-    first = f"[{host}]" if ":" in host else host
-    tail = f"{path}{mark or question}{query or options}"
-    single = _single(f"{scheme}://{user}{at}{first}:{port}/{tail}")
+    pairs = parse_qsl(query or options, keep_blank_values=True)
+    ours = [(name, v) for name, v in pairs if not name.startswith(_SENTINEL)]
+    theirs = {n.removeprefix(_SENTINEL): v for n, v in pairs if n.startswith(_SENTINEL)}
+    tail = f"{path}{mark or question}{urlencode(ours)}"
+    single = _single(f"{scheme}://{user}{at}{_place(addresses[0])}/{tail}")
+    if kind == "sentinel":
+        urls = _sentinels(scheme, addresses, ours, theirs)
+        single = single._replace(sentinels=urls)
+    elif theirs:
+        raise ValueError(f"{_SENTINEL}... is for redis+sentinel:// only.")
     return single._replace(kind=kind, addresses=addresses, service=unquote(service))
+
+
+def _sentinels(
+    scheme: str,
+    addresses: list[Address],
+    pairs: list[tuple[str, str]],
+    given: dict[str, str],
+) -> list[str]:
+    """The sentinels are reached as the servers are, with TLS or without, and with what
+    is given for them by name."""
+    tls = given.pop("ssl", "true" if scheme == "rediss" else "false").lower()
+    if tls not in ("true", "false"):
+        raise ValueError(f"{_SENTINEL}ssl must be true or false.")
+    if tls == "true":
+        given = {n: v for n, v in pairs if n.startswith("ssl_")} | given
+    scheme, query = "rediss" if tls == "true" else "redis", urlencode(given)
+    urls = [f"{scheme}://{_place(address)}/?{query}" for address in addresses]
+    for url in urls:
+        single = _single(url)
+        single.connection_class(**single.settings)  # raises for what it does not know
+    return urls
+
+
+def _place(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _address(text: str, default_port: int) -> Address:
