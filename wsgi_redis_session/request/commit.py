@@ -262,7 +262,8 @@ class Commit:
         ended = draft.take_ended()
         if exchange.predecessor is not None:
             exchange.predecessor.end(self._deadline)
-        for session_id in self._outlook.named | ({ended.id} if ended.stored else set()):
+        named = [*self._outlook.named, *([ended.id] if ended.stored else [])]
+        for session_id in dict.fromkeys(named):
             store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
         exchange.forget()

@@ -41,11 +41,11 @@ class Outlook:
         self.tombstone = exchange.tombstone
 
     @property
-    def named(self) -> set[str]:
+    def named(self) -> list[str]:
         """The digests of all session ids that the browser came with."""
         exchange = self._exchange
-        found = {digest(ticket.sid) for ticket in exchange.tickets}
-        return found | {exchange.old_id} if exchange.old_id else found
+        found = [digest(ticket.sid) for ticket in exchange.tickets]
+        return [*found, exchange.old_id] if exchange.old_id else found
 
     def see(self, found: Tombstone) -> None:
         """The session is not there any more."""
