@@ -102,7 +102,9 @@ def test_members_log_in_and_out_and_keep_what_they_had(
 # Flask.
 
 
-@pytest.mark.parametrize("name", ["flask_settings.py", "migrate_settings.py"])
+@pytest.mark.parametrize(
+    "name", ["flask_settings.py", "migrate_settings.py", "migrate_pickle.py"]
+)
 def test_settings_are_accepted(server: LocalServer, name: str) -> None:
     app = flask.Flask("settings")
     app.config.update(SECRET_KEY=SECRET_KEY, SESSION_REDIS=server.url)
@@ -115,6 +117,22 @@ def test_settings_are_accepted(server: LocalServer, name: str) -> None:
     for key in settings:
         if key.isupper():
             assert found[key.removeprefix("SESSION_").lower()] == settings[key]
+
+
+def test_factory_makes_an_application_with_sessions(
+    monkeypatch: pytest.MonkeyPatch, server: LocalServer
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    app = run("shop.py", monkeypatch, server).create_app()
+
+    @app.get("/")
+    def index() -> str:
+        flask.session["visits"] = flask.session.get("visits", 0) + 1
+        return f"visit {flask.session['visits']}"
+
+    visitor = Visitor(app)
+    assert [visitor.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
+    assert app.extensions["wsgi_redis_session"].count() == 1
 
 
 def test_login_without_flask_login_changes_the_session_id(
