@@ -185,13 +185,15 @@ class Directory:
         user = self._user_key.user(record.packed)
         if user is None or not surplus:
             return
+        done, missed = [], set[bytes]()
+        for session_id, device in surplus:
+            with contextlib.suppress(SessionUnavailable):
+                if not self._end(deadline, user, session_id, _SURPLUS):
+                    missed.add(device)
+                done.append(session_id)
         with contextlib.suppress(SessionUnavailable):
-            missed = {
-                device
-                for session_id, device in surplus
-                if not self._end(deadline, user, session_id, _SURPLUS)
-            }
-            self._index.leave(deadline, user, [found for found, _ in surplus])
+            if done:
+                self._index.leave(deadline, user, done)
             if missed:  # it has ended by itself, or got a new session id
                 self._end_all(
                     deadline, user, lambda it: it.known.device in missed, [], []
