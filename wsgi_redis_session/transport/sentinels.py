@@ -4,7 +4,8 @@ After a failover the sentinels learn of the new primary one after the other, and
 that has not heard of it yet may send everybody back to the old one, which was started
 again meanwhile, and is empty. So all are asked, and the latest configuration counts
 (https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/, Configuration
-epochs).
+epochs). Where fewer than most answer, the others may know of a later one, until it is
+clear that they are dead.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
+from redis.utils import str_if_bytes
 
 from .deadline import Deadline
 from .urls import Address
 
-#: How long one that did not answer is left out where others have, in seconds.
+#: How long one that did not answer is left out where others have, in seconds, and how
+#: long it has to be silent before it is taken for dead.
 _SILENCE = 5.0
 
 #: What part of the time that is left one of them may take for a connection, and for
@@ -48,8 +52,10 @@ class Sentinels:
         self._urls = urls
         self._service = service
         self._seconds = seconds
-        # When those that did not answer are asked again, by the monotonic clock.
+        # When those that did not answer are asked again, by the monotonic clock, and
+        # from when on they are taken for dead.
         self._silent: dict[str, float] = {}
+        self._dead: dict[str, float] = {}
         # The latest configuration that any of them knew.
         self._latest = 0
 
@@ -59,27 +65,32 @@ class Sentinels:
         rested = [url for url in self._urls if self._silent.get(url, 0) <= now]
         others = [url for url in self._urls if url not in rested]
         errors: list[Exception] = []
-        found: list[_Opinion] = []
+        answers: dict[str, _Opinion | None] = {}
         for group in rested, others:
             for url in group:
                 if deadline.left > enough:
-                    self._ask(url, deadline, found, errors)
-            primary = self._agreed(found)
+                    self._ask(url, deadline, answers, errors)
+            primary = self._agreed(answers)
             if primary is not None:
                 return primary
         asked = ", ".join(urlsplit(url).netloc for url in self._urls)
         detail = f" ({errors[-1]})" if errors else ""
         raise MasterNotFoundError(
-            f"no Sentinel at {asked} answers and knows a master of that name{detail}"
+            f"the Sentinels at {asked} know of no master of that name that is certain "
+            f"to be up; {len(answers)} of {len(self._urls)} answered{detail}"
         )
 
-    def _agreed(self, found: list[_Opinion]) -> Address | None:
+    def _agreed(self, answers: cabc.Mapping[str, _Opinion | None]) -> Address | None:
         """Where the latest of these configurations has the primary, if that is up, and
-        if it is none that was replaced before: without most of the sentinels nobody can
-        know."""
+        if no later one is to be expected."""
+        found = [opinion for opinion in answers.values() if opinion is not None]
         latest = max((opinion.epoch for opinion in found), default=0)
-        if latest < self._latest and 2 * len(found) <= len(self._urls):
-            return None
+        if 2 * len(found) <= len(self._urls):
+            now = time.monotonic()
+            others = [url for url in self._urls if url not in answers]
+            are_dead = all(self._dead.get(url, now + 1) <= now for url in others)
+            if latest < self._latest or not are_dead:
+                return None
         for opinion in found:
             if opinion.epoch == latest and opinion.is_up:
                 self._latest = latest
@@ -90,10 +101,10 @@ class Sentinels:
         self,
         url: str,
         deadline: Deadline,
-        found: list[_Opinion],
+        answers: dict[str, _Opinion | None],
         errors: list[Exception],
     ) -> None:
-        """What one of them says, if it knows the service."""
+        """What one of them says; ``None`` if it does not know the service."""
         seconds = min(self._seconds, deadline.left * _ONE)
         # A new connection: one that was kept may lead nowhere, and whoever finds that
         # out too late believes those that have not heard of a failover.
@@ -105,14 +116,18 @@ class Sentinels:
             socket_timeout=seconds,
         )
         try:
-            opinion = self._opinion(sentinel)
+            answers[url] = self._opinion(sentinel)
         except (RedisError, OSError, KeyError, TypeError, ValueError) as error:
-            self._silent[url] = time.monotonic() + _SILENCE
             errors.append(error)
+            now = time.monotonic()
+            self._silent[url] = now + _SILENCE
+            if isinstance(error, RedisTimeoutError):
+                self._dead.setdefault(url, now + _SILENCE)
+            else:
+                self._dead[url] = now
         else:
             self._silent.pop(url, None)
-            if opinion is not None:
-                found.append(opinion)
+            self._dead.pop(url, None)
         finally:
             sentinel.close()
 
@@ -127,7 +142,7 @@ class Sentinels:
         reply: t.Any = sentinel.execute_command(*question)  # type: ignore[no-untyped-call]  # redis-py
         if reply is None:
             return None
-        primary = reply[0].decode(), int(reply[1])
+        primary = str_if_bytes(reply[0]), int(reply[1])
         is_up = state["is_master"] and not (state["is_sdown"] or state["is_odown"])
         is_promoted = primary != (state["ip"], int(state["port"]))
         return _Opinion(int(state["config-epoch"]), primary, is_up or is_promoted)
