@@ -74,7 +74,10 @@ def soak(place: Single, served: Served, seconds: float) -> tuple[Soak, float]:
     """Let visitors come while workers and connections are killed; they, and what the
     oldest worker has gained."""
     client = place.nodes[0].client
-    ask: t.Callable[[], Ask] = lambda: over_http(served.port)  # noqa: E731
+
+    def ask() -> Ask:
+        return over_http(served.port)
+
     crowd = Soak(ask, VISITORS, PASSERS, PAUSE)
     with crowd:
         began = time.monotonic()

@@ -121,14 +121,14 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(version.seen.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        seen, whole = version.seen, version.whole()
-        directory = self._parts.directory
-        if directory is not None and version.sets_kind:
+        whole = version.whole()
+        directory = self._parts.directory if version.sets_kind else None
+        if directory is not None:
             # It may live longer from now on, and so does what the index knows of it.
             directory.notice(self._deadline, whole, self._exchange.visitor)
         result = self._parts.store.save(
             self._deadline,
-            seen,
+            version.seen,
             whole,
             version.changes,
             expiry,
@@ -146,7 +146,7 @@ class Commit:
         if isinstance(result, Conflict):
             self._outlook.meet(result.theirs)
         else:
-            if directory is not None and version.sets_kind:
+            if directory is not None:
                 directory.leave(self._deadline, whole)
             self._outlook.see(result)
         return None

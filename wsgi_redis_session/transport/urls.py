@@ -7,7 +7,6 @@ import re
 import typing as t
 from urllib.parse import parse_qsl
 from urllib.parse import unquote
-from urllib.parse import urlencode
 from urllib.parse import urlsplit
 
 from redis import ConnectionPool
@@ -113,13 +112,14 @@ def _several(url: str, kind: t.Literal["cluster", "sentinel"]) -> Target:
             )
     elif path.strip("/") not in ("", "0"):
         raise ValueError("a cluster has only the database 0.")
-    pairs = parse_qsl(query or options, keep_blank_values=True)
-    ours = [(name, v) for name, v in pairs if not name.startswith(_SENTINEL)]
-    theirs = {n.removeprefix(_SENTINEL): v for n, v in pairs if n.startswith(_SENTINEL)}
-    tail = f"{path}{mark or question}{urlencode(ours)}"
+    # As they were written: what cannot stand in a URL is refused, not mended.
+    parts = (query or options).split("&")
+    theirs = [p.removeprefix(_SENTINEL) for p in parts if p.startswith(_SENTINEL)]
+    ours = [part for part in parts if not part.startswith(_SENTINEL)]
+    tail = f"{path}{mark or question}{'&'.join(ours)}"
     single = _single(f"{scheme}://{user}{at}{_place(addresses[0])}/{tail}")
     if kind == "sentinel":
-        urls = _sentinels(scheme, addresses, ours, theirs)
+        urls = _sentinels(scheme, addresses, theirs, ours)
         single = single._replace(sentinels=urls)
     elif theirs:
         raise ValueError(f"{_SENTINEL}... is for redis+sentinel:// only.")
@@ -127,23 +127,24 @@ def _several(url: str, kind: t.Literal["cluster", "sentinel"]) -> Target:
 
 
 def _sentinels(
-    scheme: str,
-    addresses: list[Address],
-    pairs: list[tuple[str, str]],
-    given: dict[str, str],
+    scheme: str, addresses: list[Address], theirs: list[str], ours: list[str]
 ) -> list[str]:
     """The sentinels are reached as the servers are, with TLS or without, and with what
     is given for them by name."""
-    tls = given.pop("ssl", "true" if scheme == "rediss" else "false").lower()
-    if tls not in ("true", "false"):
-        raise ValueError(f"{_SENTINEL}ssl must be true or false.")
-    if tls == "true":
-        given = {n: v for n, v in pairs if n.startswith("ssl_")} | given
-    scheme, query = "rediss" if tls == "true" else "redis", urlencode(given)
+    words = {"ssl=true": "rediss", "ssl=false": "redis"}
+    for part in theirs:
+        if part.startswith("ssl="):
+            if part.lower() not in words:
+                raise ValueError(f"{_SENTINEL}ssl must be true or false.")
+            scheme = words[part.lower()]
+    # The first of two of the same name counts.
+    given = [part for part in theirs if not part.startswith("ssl=")]
+    if scheme == "rediss":
+        given += [part for part in ours if part.startswith("ssl_")]
+    query = "&".join(given)
     urls = [f"{scheme}://{_place(address)}/?{query}" for address in addresses]
-    for url in urls:
-        single = _single(url)
-        single.connection_class(**single.settings)  # raises for what it does not know
+    single = _single(urls[0])
+    single.connection_class(**single.settings)  # raises for what it does not know
     return urls
 
 
