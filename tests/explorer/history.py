@@ -112,6 +112,11 @@ class Deed:
         return "renew" if request.regenerated else ""
 
 
+def is_faulty(steps: list[Step]) -> bool:
+    """Whether a command was struck by a fault."""
+    return any(len(step.token) > 1 for step in steps)
+
+
 class History:
     """One schedule: its requests, its steps, and what is there when all is over."""
 
@@ -125,6 +130,7 @@ class History:
         found: dict[str, Found],
         lifetimes: dict[str, int],
         owners: dict[str, str],
+        owners_later: dict[str, str],
         listed: dict[str, set[str]],
         elapsed: float,
     ) -> None:
@@ -135,6 +141,8 @@ class History:
         self.lifetimes = lifetimes
         #: Who each session that is stored belongs to, by its id.
         self.owners = owners
+        #: The same when the user has logged in once more; only where a fault struck.
+        self.owners_later = owners_later
         #: The sessions that each user is told to have.
         self.listed = listed
         #: How far the clock was moved, in seconds.

@@ -11,6 +11,7 @@ from .choices import Choices
 from .grounds import Ground
 from .history import Found
 from .history import History
+from .history import is_faulty
 from .logins import LOGINS
 from .operations import OPERATIONS
 from .promises import PROMISES
@@ -23,6 +24,7 @@ from .schedule import Actor
 from .schedule import Asleep
 from .schedule import Choose
 from .schedule import Stage
+from .schedule import Step
 from .site import PROBE
 from .site import Site
 from .site import Start
@@ -95,6 +97,11 @@ def play(world: World, scenario: Scenario, choose: Choose) -> Played:
     steps = world.stage.perform(actors, choose, scenario.faults)
     lifetimes = world.wire.lifetimes()
     found = _look_around(site, ground, start, requests)
+    owners = world.wire.owners(ground.user) if ground.users else {}
+    listed = {
+        user: {info.id for info in site.sessions.of_user(user)}
+        for user in (("u1", "u2") if ground.users else ())
+    }
     history = History(
         ground,
         start,
@@ -102,12 +109,10 @@ def play(world: World, scenario: Scenario, choose: Choose) -> Played:
         steps,
         found=found,
         lifetimes=lifetimes,
-        owners=world.wire.owners(ground.user) if ground.users else {},
-        listed={
-            user: {info.id for info in site.sessions.of_user(user)}
-            for user in (("u1", "u2") if ground.users else ())
-        },
+        owners=owners,
+        listed=listed,
         elapsed=world.clock.time - start.time,
+        owners_later=_owners_later(world, site, ground, steps),
     )
     verdict = Verdict()
     promises = USERS if ground.users else PROMISES + RENEWALS + LOGINS
@@ -152,6 +157,17 @@ def _cast(world: World, scenario: Scenario, site: Site, start: Start) -> list[Ac
         request.revoked = start.session_id
         actors.append(site.cast(request))
     return actors
+
+
+def _owners_later(
+    world: World, site: Site, ground: Ground, steps: list[Step]
+) -> dict[str, str]:
+    """Whose the sessions are when the user has logged in once more after a fault."""
+    if not (ground.has_limit and is_faulty(steps)):
+        return {}
+    late = Request("late", OPERATIONS["login"], None, user=ground.user)
+    site.cast(late).act(site.stage)
+    return world.wire.owners(ground.user)
 
 
 def _look_around(

@@ -43,6 +43,7 @@ from wsgi_redis_session import SessionUnavailable
 from .history import CLOSED_FOR
 from .history import Deed
 from .history import History
+from .history import is_faulty
 from .history import OPEN_FOR
 from .history import PERMANENT
 from .request import View
@@ -294,8 +295,7 @@ _COMMANDS = {
 def commands(history: History, verdict: Verdict) -> None:
     """As few as promised, where there is nothing else to do."""
     is_alone = len(history.steps) and len(history.deeds) == 1
-    is_faulty = any(len(step.token) > 1 for step in history.steps)
-    if not is_alone or is_faulty or history.ground.opens:
+    if not is_alone or is_faulty(history.steps) or history.ground.opens:
         return
     limit = _COMMANDS.get(history.deeds[0].request.operation.name)
     if limit is not None:

@@ -18,6 +18,7 @@ import collections.abc as cabc
 
 from .history import Deed
 from .history import History
+from .history import is_faulty
 from .promises import errors
 from .promises import keys_expire
 from .promises import told_is_true
@@ -96,12 +97,20 @@ def _stops(other: Deed, deed: Deed, history: History) -> bool:
 
 
 def limited(history: History, verdict: Verdict) -> None:
-    """Not more sessions than there may be."""
+    """Not more sessions than there may be. What a login could not end, because a
+    command of it was lost, the next one ends."""
     limit = history.ground.options.get("max_sessions_per_user")
-    if limit is None or any(deed.failed for deed in history.deeds):
+    if limit is None:
+        return
+    if is_faulty(history.steps):
+        number = sum(user == "u1" for user in history.owners_later.values())
+        how = "after one more login there are {} sessions"
+        verdict.hold("limited", number <= limit, how, number)
+    if any(deed.failed for deed in history.deeds):
         return
     number = sum(user == "u1" for user in history.owners.values())
-    verdict.hold("limited", number <= limit, "there are {} sessions", number)
+    if not is_faulty(history.steps):
+        verdict.hold("limited", number <= limit, "there are {} sessions", number)
     took = [d for d in history.deeds if d.cookie is None]
     others = [d for d in history.deeds if d.closes and d not in took]
     if took and not (history.enders or others):
