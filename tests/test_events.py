@@ -453,6 +453,34 @@ def test_receiver_that_fails_keeps_no_other_from_being_told(
     assert "an observer failed" in caplog.text
 
 
+def test_receiver_may_look_at_the_session(app: flask.Flask, db: redis.Redis) -> None:
+    seen: list[tuple[str, int | None]] = []
+
+    def look(sender: flask.Flask, event: SessionEvent) -> None:
+        seen.append((event.name, flask.session.get("n")))
+
+    client = app.test_client()
+    client.get("/")
+    cookie = client.get_cookie("session")
+    with session_event.connected_to(look, app):
+        client.get("/")
+        client.set_cookie("session", "made-up")
+        client.get("/")
+        assert cookie is not None
+        client.set_cookie("session", cookie.value)
+        for key in db.scan_iter():
+            db.set(key, b"damaged", px=60_000)
+        client.get("/")
+    assert seen == [
+        ("loaded", 1),
+        ("saved", 2),
+        ("rejected", None),
+        ("created", 1),
+        ("undecodable", None),
+        ("created", 1),
+    ]
+
+
 # An outage.
 
 

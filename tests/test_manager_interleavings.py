@@ -42,6 +42,32 @@ def test_two_requests_keep_each_others_names(manager: SessionManager) -> None:
     ]
 
 
+def test_threads_of_one_request_share_its_session(manager: SessionManager) -> None:
+    header = store(manager, user="Ada")
+    for _ in range(20):
+        session = manager.open(header)
+        barrier = threading.Barrier(8)
+
+        def write(name: str, session: t.Any, barrier: threading.Barrier) -> None:
+            barrier.wait()
+            session[name] = session["user"]
+
+        threads = [
+            threading.Thread(target=write, args=(f"n{n}", session, barrier))
+            for n in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        manager.commit(session)
+        session = manager.open(header)
+        assert dict(session) == {"user": "Ada"} | {f"n{n}": "Ada" for n in range(8)}
+        for n in range(8):
+            del session[f"n{n}"]
+        manager.commit(session)
+
+
 def test_removed_name_stays_removed_and_a_merged_one_arrives(
     manager: SessionManager,
 ) -> None:

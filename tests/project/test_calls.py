@@ -18,18 +18,18 @@ CALLS = pathlib.Path(__file__).parents[2] / "benchmarks" / "calls.py"
 #: requests cheaper lowers them.
 WITH_HIREDIS = """
                           untouched       read      write
-middleware, URL                  20          88        188
-middleware, client               20          88        188
-Flask, URL                       20        118        228
-Flask, client, permanent         20        118        228
+middleware, URL                  20          94        194
+middleware, client               20          94        194
+Flask, URL                       20        125        235
+Flask, client, permanent         20        125        235
 """
 
 WITHOUT_HIREDIS = """
                           untouched       read      write
-middleware, URL                  21        176        385
-middleware, client               21        180        385
-Flask, URL                       20        206        425
-Flask, client, permanent         20        206        425
+middleware, URL                  21        183        392
+middleware, client               21        187        392
+Flask, URL                       20        214        433
+Flask, client, permanent         20        214        433
 """
 
 

@@ -47,6 +47,7 @@ class Exchange:
 
     __slots__ = (
         "_began",
+        "_held",
         "_script_name",
         "draft",
         "ends_with_body",
@@ -78,6 +79,8 @@ class Exchange:
         self.session = parts.session_class(self)
         #: The session as it was loaded; ``None`` while nobody has looked.
         self.draft: Draft | None = None
+        # What is to be reported as soon as it is loaded.
+        self._held: list[tuple[EventName, str | None, str, Circumstances]] | None = None
         is_borne = parts.config.on_unavailable == "anonymous"
         self.outage = Outage.READ_EMPTY if is_borne else Outage.RAISE
         #: Why nobody knows which session this is.
@@ -92,8 +95,20 @@ class Exchange:
         """The session that the browser's cookie names, or a new one.
 
         Redis is asked once: an outage is not waited for again in the same request.
+        Events come at the end, because observers may look at the session, too.
         Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
+        if self.draft is not None:
+            return self.draft
+        held = self._held = []
+        try:
+            return self._find()
+        finally:
+            self._held = None
+            for event in held:
+                self.parts.events.emit(*event)
+
+    def _find(self) -> Draft:
         #: Whether the session was prolonged, and its cookie is to be as well; whether
         #: the session id is so old that it is to be replaced.
         self.is_cookie_due = self.is_rotation_due = False
@@ -193,9 +208,11 @@ class Exchange:
         """Report an event of this request, about a session that holds so much."""
         parts, about = self.parts, UNKNOWN
         if parts.events.is_heard(name):
-            user = parts.user_key.shown(packed)
-            about = Circumstances(user, *self.visitor, duration)
-        parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
+            about = Circumstances(parts.user_key.shown(packed), *self.visitor, duration)
+        if self._held is not None:
+            self._held.append((name, session_id, detail, about))
+        else:
+            parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
 
     # The door's side.
 
@@ -227,11 +244,10 @@ class Exchange:
             except BaseException:
                 self.abandon()
                 raise
-        name, accessed = self.parts.config.cookie_name, self.session.accessed
-        return with_session(status, headers, self.outcome, name=name, accessed=accessed)
+        return self.mark(status, headers)
 
     def mark(self, status: str, headers: Headers) -> Headers:
-        """The headers of another response, with what was saved before."""
+        """The headers of a response, with what was saved before."""
         name, accessed = self.parts.config.cookie_name, self.session.accessed
         return with_session(status, headers, self.outcome, name=name, accessed=accessed)
 
@@ -248,8 +264,7 @@ class Exchange:
 
         Where it raises, nothing is saved any more.
         """
-        if self.stage is Stage.OPEN:
-            self.stage = Stage.STREAMING
+        self.close_headers()
         if self.draft is None or self.draft.is_untouched:
             return
         try:
@@ -281,8 +296,7 @@ class Exchange:
             self.stage = Stage.OVER
 
     def end_with_body(self) -> None:
-        """The body was closed, perhaps by another application, which made its own
-        response of it."""
+        """The body was closed, perhaps by another application, for its own response."""
         if self.has_left:
             self.save_and_close()
         else:
@@ -293,27 +307,14 @@ class Exchange:
     def write_cookie(self, record: Record) -> str:
         """The ``Set-Cookie`` value for a session."""
         self.is_cookie_due = False
-        parts = self.parts
-        expiry = parts.lifetimes.expiry(record.created)
-        max_age = expiry.permanent / 1000 if expiry and record.permanent else None
-        return parts.cookie.write(
-            record.sid,
-            record.created,
-            record.permanent,
-            record.drawn,
-            secure=self.environ.get("wsgi.url_scheme") == "https",
-            max_age=max_age,
-            script_name=self._script_name,
-        )
+        return self.parts.written(record, self.environ, self._script_name)
 
     def clear_cookie(self) -> str:
         """The ``Set-Cookie`` value that makes the browser forget its session."""
-        is_secure = self.environ.get("wsgi.url_scheme") == "https"
-        return self.parts.cookie.clear(secure=is_secure, script_name=self._script_name)
+        return self.parts.cleared(self.environ, self._script_name)
 
     def forget(self) -> None:
         """What the browser came with has been dealt with."""
-        self.tickets = []
-        self.old_id = ""
+        self.tickets, self.old_id = [], ""
         self.is_cookie_due = self.is_rotation_due = False
         self.predecessor = None

@@ -28,6 +28,9 @@ from .directory import Request
 from .turns import Turns
 from .user import UserKey
 
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 
 class Predecessor(t.Protocol):
     """Another library's session, whose place one of ours is to take."""
@@ -260,3 +263,24 @@ class Parts(t.NamedTuple):
     store: RedisStore
     turns: Turns
     user_key: UserKey
+
+    def written(
+        self, record: Record, environ: WSGIEnvironment, script_name: str
+    ) -> str:
+        """The ``Set-Cookie`` value for a session."""
+        expiry = self.lifetimes.expiry(record.created)
+        max_age = expiry.permanent / 1000 if expiry and record.permanent else None
+        return self.cookie.write(
+            record.sid,
+            record.created,
+            record.permanent,
+            record.drawn,
+            secure=environ.get("wsgi.url_scheme") == "https",
+            max_age=max_age,
+            script_name=script_name,
+        )
+
+    def cleared(self, environ: WSGIEnvironment, script_name: str) -> str:
+        """The ``Set-Cookie`` value that makes the browser forget its session."""
+        is_secure = environ.get("wsgi.url_scheme") == "https"
+        return self.cookie.clear(secure=is_secure, script_name=script_name)
