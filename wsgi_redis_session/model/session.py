@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import copy
 import operator
-import threading
 import typing as t
 
 from .csrf import masked
@@ -30,13 +29,11 @@ class Session(cabc.MutableMapping[str, t.Any]):
     it when its request is over raises :exc:`~wsgi_redis_session.SessionClosed`.
     """
 
-    __slots__ = ("__weakref__", "_draft", "_locks", "_source", "accessed")
+    __slots__ = ("__weakref__", "_draft", "_source", "accessed")
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._draft: Draft | None = None
-        # The lock that is needed for the first look, made where there is one.
-        self._locks: dict[str, t.ContextManager[object]] = {}
         #: Whether the application has looked at the session, so that its response
         #: depends on the cookie.
         self.accessed = False
@@ -44,14 +41,9 @@ class Session(cabc.MutableMapping[str, t.Any]):
     def _look(self) -> Draft:
         self.accessed = True
         draft = self._draft
-        return self._load() if draft is None else draft
-
-    def _load(self) -> Draft:
-        """Threads that a request has started may all look first, at the same time."""
-        with self._locks.setdefault("load", threading.RLock()):
-            if self._draft is None:
-                self._draft = self._source.load()
-            return self._draft
+        if draft is None:
+            draft = self._draft = self._source.load()
+        return draft
 
     # What the session is.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import threading
 import time
 import typing as t
 
@@ -48,6 +49,7 @@ class Exchange:
     __slots__ = (
         "_began",
         "_held",
+        "_locks",
         "_script_name",
         "draft",
         "ends_with_body",
@@ -79,7 +81,8 @@ class Exchange:
         self.session = parts.session_class(self)
         #: The session as it was loaded; ``None`` while nobody has looked.
         self.draft: Draft | None = None
-        # What is to be reported as soon as it is loaded.
+        # The lock that is needed while it is loaded, and what is reported after that.
+        self._locks: dict[str, t.ContextManager[object]] = {}
         self._held: list[tuple[EventName, str | None, str, Circumstances]] | None = None
         is_borne = parts.config.on_unavailable == "anonymous"
         self.outage = Outage.READ_EMPTY if is_borne else Outage.RAISE
@@ -95,27 +98,27 @@ class Exchange:
         """The session that the browser's cookie names, or a new one.
 
         Redis is asked once: an outage is not waited for again in the same request.
-        Events come at the end, because observers may look at the session, too.
-        Raises :exc:`~wsgi_redis_session.SessionUnavailable`.
+        Events come at the end: observers may look at the session, too. Raises
+        :exc:`~wsgi_redis_session.SessionUnavailable`.
         """
-        if self.draft is not None:
-            return self.draft
-        held = self._held = []
-        try:
-            return self._find()
-        finally:
-            self._held = None
-            for event in held:
-                self.parts.events.emit(*event)
+        # Threads that the request has started may all look first, at the same time.
+        with self._locks.setdefault("load", threading.RLock()):
+            if self.draft is not None:
+                return self.draft
+            held = self._held = []
+            try:
+                return self._find()
+            finally:
+                self._held = None
+                for event in held:
+                    self.parts.events.emit(*event)
 
     def _find(self) -> Draft:
-        #: Whether the session was prolonged, and its cookie is to be as well; whether
-        #: the session id is so old that it is to be replaced.
+        #: Whether its cookie is to be prolonged; whether its session id is too old.
         self.is_cookie_due = self.is_rotation_due = False
         #: Another library's session that this one is to replace.
         self.predecessor: Predecessor | None = None
-        #: What stands in the place of a session that was renewed or ended, and the
-        #: digest of the session id where it stands.
+        #: What stands where a session was renewed or ended, and that id's digest.
         self.tombstone: Tombstone | None = None
         self.old_id = ""
         if self.failure is not None:
@@ -214,8 +217,6 @@ class Exchange:
         else:
             parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
 
-    # The door's side.
-
     def commit(self, *, may_rotate: bool = True) -> Outcome:
         """Do what the application wants with its session, before the browser knows.
 
@@ -301,8 +302,6 @@ class Exchange:
             self.save_and_close()
         else:
             self.ends_with_body = False
-
-    # The commit's side.
 
     def write_cookie(self, record: Record) -> str:
         """The ``Set-Cookie`` value for a session."""
