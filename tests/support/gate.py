@@ -6,6 +6,7 @@ import contextlib
 import random
 import socket
 import threading
+import time
 import typing as t
 
 _LOCAL = "127.0.0.1"
@@ -20,6 +21,8 @@ class Gate:
         self.target = target
         #: How many of all replies are cut in the middle, from 0 to 1.
         self.cut = 0.0
+        #: How late replies are, in seconds.
+        self.lag = 0.0
         self._luck = random.Random(1)
         self._connections: set[socket.socket] = set()
         self._fillers: list[socket.socket] = []
@@ -95,6 +98,8 @@ class Gate:
     def _forward(self, one: socket.socket, other: socket.socket, replies: bool) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(65536):
+                if replies and self.lag:
+                    time.sleep(self.lag)
                 if replies and self._luck.random() < self.cut:
                     other.sendall(data[: len(data) // 2])
                     break

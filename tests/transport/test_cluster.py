@@ -10,6 +10,9 @@ import redis
 from gateway import ask
 from redis.cluster import RedisCluster
 from topologies import Cluster
+from topologies import free_ports
+from topologies import Nodes
+from topologies import Single
 from visitors import cookie_header
 from visitors import login
 from visitors import look
@@ -21,6 +24,15 @@ from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.store.survey import Survey
 
 MakeManager = cabc.Callable[..., SessionManager]
+
+
+class Newcomer(Nodes):
+    """A node that no cluster has given any slots yet."""
+
+    def _start(self) -> None:
+        port, bus = free_ports(2)
+        words = ("--cluster-enabled", "yes", "--cluster-port", bus)
+        self._add(port, *words, "--save", "", "--appendonly", "no").start()
 
 
 @pytest.fixture(params=["url", "client"])
@@ -95,6 +107,35 @@ def test_start_nodes_may_be_dead_as_long_as_one_answers(
     manager = make_manager(f"redis+cluster://127.0.0.1:1,127.0.0.1:2,{alive}")
     for number in range(10):
         assert look(manager, store(manager, n=number)) == {"n": number}
+
+
+def test_node_without_slots_is_not_believed(
+    cluster: Cluster, make_manager: MakeManager
+) -> None:
+    with Newcomer() as other:
+        addresses = f"{cluster.nodes[0].address},{other.nodes[0].address}"
+        for _ in range(10):
+            url = f"redis+cluster://{addresses}/"
+            manager = make_manager(url)
+            assert look(manager, store(manager, n=1)) == {"n": 1}
+
+
+def test_cluster_that_is_away_has_no_number_of_sessions(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager("redis+cluster://127.0.0.1:1,127.0.0.1:2/")
+    for ask_all in (manager.count, lambda: [*manager.iterate()]):
+        with pytest.raises(SessionUnavailable, match=r"no node answers .*refused"):
+            ask_all()
+
+
+def test_server_that_is_no_cluster_is_an_outage_that_says_so(
+    make_manager: MakeManager,
+) -> None:
+    with Single() as single:
+        manager = make_manager(f"redis+cluster://{single.nodes[0].address}/")
+        with pytest.raises(SessionUnavailable, match="cluster support disabled"):
+            store(manager, n=1)
 
 
 def test_url_of_a_single_server_says_when_that_is_a_node_of_a_cluster(

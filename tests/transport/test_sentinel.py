@@ -129,6 +129,19 @@ def test_it_does_not_when_the_others_do_not_answer_for_a_moment(
         assert look_at_last(manager, header) == {"n": 1}
 
 
+def test_it_does_not_when_the_others_cannot_be_found_for_a_moment(
+    stored: tuple[SentinelGroup, str],
+) -> None:
+    group, header = stored
+    failover = Failover(group)
+    names = "no-such-a.invalid,no-such-b.invalid"
+    url = f"redis+sentinel://{failover.stale.address},{names}/{SERVICE}"
+    manager = SessionManager(url, secret_key="not a secret")
+    with pytest.raises(SessionUnavailable, match="1 of 3 answered"):
+        look(manager, header)
+    manager.disconnect()
+
+
 def test_who_knows_of_a_failover_believes_no_minority_that_does_not(
     stored: tuple[SentinelGroup, str],
 ) -> None:

@@ -63,6 +63,8 @@ class ClusterTransport:
         # The address of the node that has each slot.
         self._slots: dict[int, Address] = {}
         self._refreshed = float("-inf")
+        # Why nobody has told which node has which keys.
+        self._failure: object = "none was asked"
 
     def send(self, question: Question) -> t.Any:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.send`."""
@@ -83,8 +85,7 @@ class ClusterTransport:
             self._refresh(question.deadline)
         before, address = None, self._slots.get(slot)
         if address is None:
-            has_answered = "has the keys of this session" if self._slots else "answers"
-            raise RedisConnectionError(f"no node {has_answered}")
+            raise RedisConnectionError(self._unknown)
         for _ in range(_REDIRECTIONS):
             try:
                 return self._server(address).ask(question, before)
@@ -99,6 +100,13 @@ class ClusterTransport:
                     raise
                 question, before = question.asked_again(), None
         raise RedisConnectionError("each node sends this command to another one")
+
+    @property
+    def _unknown(self) -> str:
+        """Why it is not known which node has a key."""
+        if self._slots:
+            return "no node has the keys of this session"
+        return f"no node answers and knows which has which keys ({self._failure})"
 
     def _successor(
         self, slot: int, failed: Address, deadline: Deadline
@@ -121,14 +129,28 @@ class ClusterTransport:
             question = Question(Deadline(seconds), ("CLUSTER", "SLOTS"))
             try:
                 ranges = self._server(address).ask(question)
-            except FAILURES:
+            except FAILURES as error:
+                self._failure = error
+                continue
+            if not ranges:
+                self._failure = "no node has any"
                 continue
             self._slots = {
                 slot: _text_address(node, address)
                 for first, last, node, *_ in ranges
                 for slot in range(first, last + 1)
             }
+            self._forget_others()
             return
+
+    def _forget_others(self) -> None:
+        """Close the links to nodes that are none of this cluster any more."""
+        known = {*self._slots.values(), *self._start}
+        for address in [*self._servers]:
+            if address not in known:
+                server = self._servers.pop(address, None)
+                if server is not None:
+                    server.drop()
 
     def _server(self, address: Address) -> Server:
         server = self._servers.get(address)
@@ -157,13 +179,17 @@ class ClusterTransport:
             for index, reply in zip(
                 indexes, self._ask_node(address, deadline, words), strict=True
             ):
-                has_moved = isinstance(reply, (MovedError, AskError))
-                replies[index] = (
-                    self.send(Question(deadline, commands[index]))
-                    if has_moved
-                    else reply
-                )
+                if isinstance(reply, (MovedError, AskError)):
+                    reply = self._moved(deadline, commands[index])
+                replies[index] = reply
         return replies
+
+    def _moved(self, deadline: Deadline, command: Command) -> t.Any:
+        """The reply to a command whose key has moved, or the server's error."""
+        try:
+            return self.send(Question(deadline, command))
+        except ResponseError as error:
+            return error
 
     def _ask_node(
         self,
@@ -172,12 +198,19 @@ class ClusterTransport:
         commands: cabc.Sequence[Command],
     ) -> list[t.Any]:
         if address is None:
-            raise SessionUnavailable("the cluster: no node has the keys of a session")
-        return _node(address, self._server(address)).send_all(deadline, commands)
+            raise SessionUnavailable(f"{self.place}: {self._unknown}")
+        try:
+            return _node(address, self._server(address)).send_all(deadline, commands)
+        except SessionUnavailable:
+            # The next one is to find out who has its keys by now.
+            self._refresh(Deadline(_REFRESH_PATIENCE))
+            raise
 
     def nodes(self, deadline: Deadline) -> cabc.Iterator[Transport]:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.nodes`."""
         self._refresh(deadline)
+        if not self._slots:
+            raise SessionUnavailable(f"{self.place}: {self._unknown}")
         for address in sorted(set(self._slots.values())):
             yield _node(address, self._server(address))
 
@@ -203,5 +236,6 @@ def _node(address: Address, server: Server) -> ServerTransport:
 
 
 def _text_address(node: t.Any, asked: Address) -> Address:
-    host = node[0].decode() if node[0] else asked[0]
+    # A node that is to name itself by a host name and has none says "?".
+    host = node[0].decode() if node[0] not in (None, b"", b"?") else asked[0]
     return (host, int(node[1]))

@@ -103,6 +103,9 @@ def _by_url(url: str, config: SessionConfig, events: EventLog) -> Transport:
     return builder.transport()
 
 
+#: So many clients a server has by default, and for each there is a permit.
+_MAX_CONNECTIONS = 10_000
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -122,7 +125,9 @@ class Builder:
             seconds("pool_timeout"),
             config.retries,
         )
-        self._max_connections = given.get("max_connections") or config.max_connections
+        # Without a limit, the clients of redis-py 6 and 7 have one of 2 ** 31.
+        limit = given.get("max_connections") or config.max_connections
+        self._max_connections = min(limit, _MAX_CONNECTIONS)
         self._wait_replicas = config.wait_replicas
         self._settings = {
             name: value for name, value in given.items() if name not in _OURS

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import _socket  # what sockets are without gevent, eventlet or TLS
 import collections.abc as cabc
+import signal
 import socket
 import struct
 import sys
+import time
 import typing as t
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -36,7 +38,13 @@ _INCOMPLETE = object()
 
 
 def _timeval(seconds: float) -> bytes:
-    return _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1_000_000))
+    # Nothing at all would be for ever.
+    microseconds = max(1, round(seconds * 1_000_000))
+    return _TIMEVAL.pack(*divmod(microseconds, 1_000_000))
+
+
+def _is_timed() -> bool:
+    return signal.getitimer(signal.ITIMER_REAL)[0] > 0
 
 
 class Link:
@@ -62,8 +70,6 @@ class Link:
     # redis-py's.
     host: str
     port: int
-    socket_connect_timeout: float
-    socket_timeout: float
     _sock: t.Any
     _parser: t.Any
     connect: cabc.Callable[[], None]
@@ -76,11 +82,17 @@ class Link:
         may usually take ``usual_seconds``. Raises what redis-py does."""
         self.in_doubt = True
         self.close()
-        self.socket_connect_timeout = self.socket_timeout = seconds
-        self.connect()
         self._usual_seconds = usual_seconds
+        self._open_by = time.monotonic() + seconds
+        try:
+            self.connect()
+        except (RedisError, OSError):
+            raise
+        except Exception as error:  # of a host that is no name, or a user's function
+            raise RedisConnectionError(f"{type(error).__name__}: {error}") from error
+        # A signal lets the kernel begin to wait anew; a timer does that all the time.
         is_plain = type(self._sock).recv is _socket.socket.recv
-        self._is_in_kernel = _KERNEL_WAITS and is_plain
+        self._is_in_kernel = _KERNEL_WAITS and is_plain and not _is_timed()
         if self._is_in_kernel:
             self._sock.settimeout(None)
             limit = _timeval(usual_seconds)
@@ -95,6 +107,23 @@ class Link:
         self.is_open = True
         self.in_doubt = False
 
+    @property
+    def _left(self) -> float:
+        """How long the next step may take while it is opened, in seconds: each of a
+        host's addresses, the handshakes, each reply."""
+        return max(0.001, self._open_by - time.monotonic())
+
+    @_left.setter
+    def _left(self, seconds: object) -> None:
+        """What redis-py would have it be."""
+
+    socket_connect_timeout = socket_timeout = _left
+
+    def read_response(self, *args: t.Any, **options: t.Any) -> t.Any:
+        """redis-py's, which reads nothing but while it opens a connection."""
+        self._sock.settimeout(self._left)
+        return super().read_response(*args, **options)  # type: ignore[misc]
+
     def close(self) -> None:
         """Close it at this end."""
         self.is_open = False
@@ -104,7 +133,9 @@ class Link:
         """Whether the server has closed it, or an unread reply is in it."""
         try:
             if not self._is_in_kernel:
-                return self.can_read()
+                is_stale = self.can_read()
+                self._wait_at_most(self._usual_seconds)  # redis-py has set another
+                return is_stale
             self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False

@@ -15,6 +15,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 _MOMENT = 0.05
 
 
+class AllInUse(RedisConnectionError):
+    """No link was given back in time."""
+
+
 class _Permit:
     """The right to have one link open. When nobody holds it any more, however that came
     about, it goes back by itself."""
@@ -125,12 +129,12 @@ class Pool:
     def wait(self, seconds: float) -> None:
         """Wait until a link was given back.
 
-        Raises redis-py's :exc:`ConnectionError` if that takes longer.
+        Raises :exc:`AllInUse` if that takes longer.
         """
         try:
             self._place.wait(seconds)
         except queue.Empty:
-            raise RedisConnectionError(
+            raise AllInUse(
                 f"all {self._size} connections are in use (max_connections)"
             ) from None
 

@@ -25,7 +25,7 @@ class Question:
     It may be carried out twice: when no reply comes, nobody knows whether it was.
     """
 
-    __slots__ = ("again", "command", "deadline", "is_ours", "writes")
+    __slots__ = ("again", "command", "deadline", "is_ours", "is_repeated", "writes")
 
     def __init__(
         self,
@@ -44,6 +44,8 @@ class Question:
         self.again = again
         #: Whether replicas are to be waited for.
         self.writes = writes
+        #: Whether it may have been carried out already.
+        self.is_repeated = False
 
     @property
     def key(self) -> str | bytes:
@@ -54,9 +56,10 @@ class Question:
     def with_source(self, source: str) -> Question:
         """The same for a server that does not know the script yet."""
         again = self.again and ("EVAL", source, *self.again[2:])
+        command = self.again if self.again and self.is_repeated else self.command
         return Question(
             self.deadline,
-            ("EVAL", source, *self.command[2:]),
+            ("EVAL", source, *command[2:]),
             is_ours=self.is_ours,
             again=again,
             writes=self.writes,
@@ -64,6 +67,7 @@ class Question:
 
     def asked_again(self) -> Question:
         """The question for a second time."""
+        self.is_repeated = True
         return Question(
             self.deadline,
             self.again or self.command,

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError
 from redis.utils import str_if_bytes
@@ -105,44 +104,54 @@ class Sentinels:
         errors: list[Exception],
     ) -> None:
         """What one of them says; ``None`` if it does not know the service."""
-        seconds = min(self._seconds, deadline.left * _ONE)
+        before = deadline.left
+        seconds = min(self._seconds, before * _ONE)
         # A new connection: one that was kept may lead nowhere, and whoever finds that
         # out too late believes those that have not heard of a failover.
         sentinel = Redis.from_url(
             url,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=seconds,
-            socket_timeout=seconds,
         )
+        limits = sentinel.connection_pool.connection_kwargs
+        for name in ("socket_connect_timeout", "socket_timeout"):
+            limits[name] = min(seconds, limits.get(name) or seconds)
         try:
             answers[url] = self._opinion(sentinel)
         except (RedisError, OSError, KeyError, TypeError, ValueError) as error:
             errors.append(error)
             now = time.monotonic()
             self._silent[url] = now + _SILENCE
-            if isinstance(error, RedisTimeoutError):
-                self._dead.setdefault(url, now + _SILENCE)
-            else:
+            if _is_refused(error):
                 self._dead[url] = now
+            else:
+                self._dead.setdefault(url, now + _SILENCE)
         else:
             self._silent.pop(url, None)
             self._dead.pop(url, None)
+            if before - deadline.left > seconds:  # slow: the others come first
+                self._silent[url] = time.monotonic() + _SILENCE
         finally:
             sentinel.close()
 
     def _opinion(self, sentinel: Redis) -> _Opinion | None:
-        masters: t.Any = sentinel.sentinel_masters()
-        state = masters.get(self._service)
-        if state is None:
-            return None
+        pipeline: t.Any = sentinel.pipeline(transaction=False)
+        pipeline.execute_command("SENTINEL MASTERS")
         # While a failover goes on it is the new one already, and the state the old
         # one's.
-        question = ("SENTINEL GET-MASTER-ADDR-BY-NAME", self._service)
-        reply: t.Any = sentinel.execute_command(*question)  # type: ignore[no-untyped-call]  # redis-py
-        if reply is None:
+        pipeline.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._service)
+        masters, reply = pipeline.execute()
+        state = masters.get(self._service)
+        if state is None or reply is None:
             return None
         primary = str_if_bytes(reply[0]), int(reply[1])
         is_up = state["is_master"] and not (state["is_sdown"] or state["is_odown"])
         is_promoted = primary != (state["ip"], int(state["port"]))
         return _Opinion(int(state["config-epoch"]), primary, is_up or is_promoted)
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens at an address, so that nobody there knows anything."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None

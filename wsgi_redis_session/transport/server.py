@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import re
 import time
 import typing as t
 
@@ -18,6 +19,7 @@ from ..events import EventLog
 from .breaker import Breaker
 from .deadline import Deadline
 from .link import Link
+from .pool import AllInUse
 from .pool import Pool
 from .question import Command
 from .question import Misdirected
@@ -28,6 +30,8 @@ _UNANSWERED = (RedisConnectionError, RedisTimeoutError)
 
 #: It is not the server that it was, or not ready yet.
 _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
+
+_DEMOTION = re.compile("^NOREPLICAS|-(?:READONLY|NOREPLICAS|MASTERDOWN) ")
 
 #: How often all links are closed at most because the server is not the one it was, in
 #: seconds.
@@ -139,6 +143,8 @@ class Server:
         self, question: Question, error: RedisError, before: Command | None
     ) -> t.Any:
         """Ask again after an attempt that was not answered."""
+        if isinstance(error, AllInUse):
+            raise error  # which says nothing about the server
         for _ in range(self._patience.retries):
             is_timeout = isinstance(error, RedisTimeoutError)
             if is_timeout and question.again is None:
@@ -207,8 +213,8 @@ class Server:
             is_short = seconds < patience.read_timeout - _SLACK
             most = (seconds if seconds > _LEAST else _LEAST) if is_short else None
             if before is not None:
-                _, reply = link.ask(before, question.command, seconds=most)
-            elif question.writes and self._wait_replicas:
+                link.ask(before, seconds=most)
+            if question.writes and self._wait_replicas:
                 reply = self._write(link, question.command, seconds, most)
             else:
                 reply = link.ask(question.command, seconds=most)
@@ -231,7 +237,13 @@ class Server:
         milliseconds = b"%d" % max(1, int(longest * _SHARE * 1000))
         wait = ("WAIT", count, milliseconds)
         reply, arrived = link.ask(command, wait, seconds=most)
-        if isinstance(reply, RedisError) or arrived >= self._wait_replicas:
+        if isinstance(reply, RedisError):
+            return reply
+        if isinstance(arrived, RedisError):
+            if "replica instances" in str(arrived):
+                return ReadOnlyError(str(arrived))
+            raise NotReplicated(f"stored, but WAIT was refused: {arrived}")
+        if arrived >= self._wait_replicas:
             return reply
         # A primary that others have given up has no replicas any more.
         link.in_doubt = True
@@ -252,4 +264,5 @@ class Server:
 
 
 def _is_demotion(error: RedisError) -> bool:
-    return isinstance(error, _DEMOTED) or str(error).startswith("NOREPLICAS")
+    # Redis 6.2 has such an error of a script's in the middle of another one.
+    return isinstance(error, _DEMOTED) or bool(_DEMOTION.search(str(error)))
