@@ -131,6 +131,12 @@ class RedisSessionInterface(SessionInterface):
     def __init__(
         self, redis: str | Client | None = None, prefix: str | None = None
     ) -> None:
+        if hasattr(redis, "wsgi_app"):
+            raise ConfigurationError(
+                "RedisSessionInterface takes redis and prefix, not the application: "
+                "app.session_interface = RedisSessionInterface()",
+                "redis",
+            )
         self.redis = redis
         self.prefix = prefix
 
@@ -145,9 +151,13 @@ class RedisSessionInterface(SessionInterface):
         """The application's manager, as it is configured now; ``None`` without a
         ``SECRET_KEY``."""
         made: Made | None = app.extensions.get(MADE)
+        try:
+            is_same = made is not None and made.config == app.config
+        except Exception:  # of values that cannot be compared, as arrays are
+            is_same = False
         if (
             made is None
-            or made.config != app.config
+            or not is_same
             or made.settings[:2] != (self.redis, self.prefix)
             or not made.is_by_config
             or not self._cookie_is_configured

@@ -78,6 +78,9 @@ session_event = Namespace().signal("session-event")
 #: Keys of Flask-Session's that are accepted and change nothing.
 _UNUSED = ("SESSION_ID_LENGTH", "SESSION_SERIALIZATION_FORMAT", "SESSION_USE_SIGNER")
 
+#: What a session that is not permanent lasts at most, unless it is said otherwise.
+_DAY = timedelta(days=1)
+
 #: Where Flask's own sessions keep whether they are permanent.
 _PERMANENT = "_permanent"
 
@@ -262,7 +265,13 @@ def _options(app: Flask, *, is_permanent: bool) -> dict[str, t.Any]:
     """The options that are not about the cookie. Sessions are permanent by default
     where they were with Flask-Session."""
     config = app.config
-    permanent_lifetime = app.permanent_session_lifetime
+    permanent_lifetime: object = app.permanent_session_lifetime
+    if not isinstance(permanent_lifetime, timedelta):
+        raise ConfigurationError(
+            f"PERMANENT_SESSION_LIFETIME={permanent_lifetime!r} cannot work: it must "
+            "be a timedelta or a number of seconds.",
+            "permanent_lifetime",
+        )
     options = {
         "permanent": is_permanent,
         "permanent_lifetime": permanent_lifetime,
@@ -270,6 +279,10 @@ def _options(app: Flask, *, is_permanent: bool) -> dict[str, t.Any]:
         "user_key": _USER_KEY,
         **{name: config[key] for name, key in _OPTIONS.items() if key in config},
     }
+    # Flask's own cookies, and Flask-Session, have one lifetime for both kinds.
+    if permanent_lifetime > timedelta(0):  # else it is an error under its own name
+        default = permanent_lifetime if is_permanent else min(_DAY, permanent_lifetime)
+        options.setdefault("idle_timeout", default)
     options["permanent"] = bool(options["permanent"])
     if "SESSION_KEY_PREFIX" in config:
         options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
@@ -292,7 +305,8 @@ def _check(config: cabc.Mapping[str, t.Any]) -> None:
                 f"{key} has no meaning here: these sessions are in Redis. Remove it, "
                 "and name the server in SESSION_REDIS."
             )
-        if meant := near_misses(key, known):
+        is_ours = key.startswith(("SESSION_", "PERMANENT_SESSION_"))
+        if is_ours and (meant := near_misses(key, known)):
             raise ConfigurationError(
                 f"{key} means nothing: did you mean {' or '.join(meant)}?"
             )

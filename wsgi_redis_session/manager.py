@@ -160,6 +160,7 @@ class SessionManager(Administration):
             self.cookie.secret_keys,
             allow_pickle=config.migrate_pickle,
             only_signed=config.migrate_signed,
+            max_bytes=config.max_bytes,
         )
         prefix = config.migrate_prefix
         return Adoption(reader, serializer, self.store, lifetimes, prefix)

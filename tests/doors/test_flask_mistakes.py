@@ -72,11 +72,73 @@ def test_near_miss_in_the_configuration_is_an_error_that_names_the_right_key(
     assert str(caught.value).startswith(f"{key} means nothing: did you mean {meant}")
 
 
-@pytest.mark.parametrize("key", ["SESSION_PROTECTION", "SESSION_X", "SESSIONS", "MINE"])
+@pytest.mark.parametrize(
+    "key",
+    ["SESSION_PROTECTION", "SESSION_X", "SESSIONS", "MINE", "JWT_SESSION_COOKIE"],
+)
 def test_key_that_is_somebody_else_s_is_left_alone(site: FlaskSite, key: str) -> None:
     client = site.app(**{key: "strong"}).test_client()
     store(client, a=1)
     assert look(client) == {"a": 1}
+
+
+class Array:
+    """What is not true or false when it is compared, as an array of numpy is."""
+
+    def __eq__(self, other: object) -> t.Any:
+        return Array()
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_configuration_may_hold_what_cannot_be_compared(site: FlaskSite) -> None:
+    app = site.app(MODEL=Array())
+    client = app.test_client()
+    store(client, a=1)
+    app.config["MODEL"] = Array()
+    assert look(client) == {"a": 1}
+    before = manager_of(app)
+    assert look(client) == {"a": 1}
+    assert manager_of(app) is before
+
+
+def test_lifetime_that_is_none_is_an_error_that_names_its_key() -> None:
+    app = flask.Flask("mistaken")
+    app.config.update(SECRET_KEY=SECRET_KEY, PERMANENT_SESSION_LIFETIME=None)
+    with pytest.raises(ConfigurationError, match=r"^PERMANENT_SESSION_LIFETIME=None "):
+        Session(app)
+
+
+def test_interface_takes_no_application() -> None:
+    app: t.Any = flask.Flask("mistaken")
+    with pytest.raises(ConfigurationError, match="not the application"):
+        RedisSessionInterface(app, "prefix")
+
+
+@pytest.mark.parametrize(
+    ("settings", "idle"),
+    [
+        ({}, timedelta(days=1)),
+        ({"PERMANENT_SESSION_LIFETIME": 3600}, timedelta(hours=1)),
+        ({"SESSION_TYPE": "redis"}, timedelta(days=31)),
+        (
+            {"SESSION_TYPE": "redis", "PERMANENT_SESSION_LIFETIME": timedelta(hours=1)},
+            timedelta(hours=1),
+        ),
+        (
+            {"SESSION_IDLE_TIMEOUT": 60, "PERMANENT_SESSION_LIFETIME": 3600},
+            timedelta(minutes=1),
+        ),
+    ],
+)
+def test_session_lasts_no_longer_than_flask_and_flask_session_let_it(
+    site: FlaskSite, settings: dict[str, t.Any], idle: timedelta
+) -> None:
+    config = manager_of(site.app(**settings)).config
+    assert config.seconds("idle_timeout") == idle.total_seconds()
 
 
 def test_session_type_none_counts_as_not_set(site: FlaskSite) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 from datetime import UTC
 
@@ -117,3 +118,11 @@ def test_cookie_of_an_earlier_library_names_its_session(left: Left) -> None:
 def test_pickle_is_not_read_where_it_is_not_allowed(left: Left) -> None:
     with pytest.raises(Undecodable, match="pickles are not allowed"):
         LegacyReader([SECRET_KEY], allow_pickle=False).loads(left.data)
+
+
+def test_sessions_of_theirs_may_be_as_large_as_ours() -> None:
+    stored = json.dumps({"cart": "x" * 1_200_000}).encode()
+    with pytest.raises(Undecodable, match="more than 1048576 bytes"):
+        LegacyReader([SECRET_KEY], allow_pickle=False).loads(stored)
+    reader = LegacyReader([SECRET_KEY], allow_pickle=False, max_bytes=2_000_000)
+    assert len(reader.loads(stored)[0]["cart"]) == 1_200_000

@@ -8,6 +8,7 @@ import typing as t
 import pytest
 import redis
 from visitors import cookie_header
+from visitors import login
 from visitors import look
 from visitors import pass_time
 from visitors import Request
@@ -343,3 +344,15 @@ def test_session_that_has_ended_may_be_made_permanent_and_stays_empty(
     request.commit()
     assert manager.commit(request.session, headers_sent=True).cookie is None
     assert look(manager, header) == {}
+
+
+def test_number_and_its_text_are_one_user(make_manager: MakeManager) -> None:
+    manager = make_manager(user_key="user")
+    header = login(manager, user=5)
+    request = Request(manager, header)
+    request.session["cart"] = 1
+    request.commit()
+    request = Request(manager, header)
+    request.session["user"] = "5"
+    assert request.commit() is None
+    assert look(manager, header) == {"user": "5", "cart": 1}

@@ -62,7 +62,11 @@ def migration(site: Site, prefix: str | None, *, pickle: bool) -> Migration:
             "what is migrated."
         )
     directory = sessions.parts.directory
-    reader = LegacyReader((), allow_pickle=pickle or config.migrate_pickle)
+    reader = LegacyReader(
+        (),
+        allow_pickle=pickle or config.migrate_pickle,
+        max_bytes=config.max_bytes,
+    )
     return Migration(
         reader,
         sessions.serializer,

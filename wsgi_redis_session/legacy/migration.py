@@ -28,7 +28,6 @@ from ..store.survey import escaped
 from ..transport.deadline import Deadline
 from ..transport.question import Command
 from .reader import LegacyReader
-from .reader import MAX_SIZE
 from .reader import SID
 
 #: So many are in memory at the same time.
@@ -145,7 +144,10 @@ class Migration:
     def _load(self, keys: list[str], tally: Tally) -> cabc.Iterator[_Old | None]:
         commands: list[Command] = []
         for key in keys:
-            commands += [("GETRANGE", key, "0", f"{MAX_SIZE}"), ("PTTL", key)]
+            commands += [
+                ("GETRANGE", key, "0", f"{self._reader.max_size}"),
+                ("PTTL", key),
+            ]
         replies = self._commands.all(self._deadline(), commands)
         for key, value, ttl in zip(keys, replies[::2], replies[1::2], strict=True):
             try:

@@ -37,7 +37,8 @@ _PICKLE = re.compile(rb"\x80[\x02-\x05]|[(}]")
 #: Aware datetimes were written as timestamps, which are UTC.
 _OPTIONS = ormsgpack.OPT_DATETIME_AS_TIMESTAMP_EXT | ormsgpack.OPT_NON_STR_KEYS
 
-#: In bytes, as it is stored; then in values, characters and bytes, as it is read.
+#: In bytes, as it is stored; then in values, characters and bytes, as it is read. It is
+#: more where sessions of ours may have more.
 MAX_SIZE = 1024 * 1024
 
 #: A list adds one level, a dictionary in a pickle three. The default serializer can
@@ -75,6 +76,7 @@ class LegacyReader:
         *,
         allow_pickle: bool,
         only_signed: bool = False,
+        max_bytes: int | None = None,
     ) -> None:
         self._signer = Signer(
             [want_bytes(key) for key in secret_keys],
@@ -83,6 +85,8 @@ class LegacyReader:
         )
         self._allow_pickle = allow_pickle
         self._only_signed = only_signed
+        #: No session of more bytes is read.
+        self.max_size = max(MAX_SIZE, max_bytes or 0)
 
     def sid(self, cookie_value: str) -> str | None:
         """The session id that a cookie holds, signed or not."""
@@ -101,10 +105,10 @@ class LegacyReader:
         Raises :exc:`~wsgi_redis_session.errors.Undecodable`, which says nothing of
         what was stored but the name of a type that a pickle must not contain.
         """
-        if len(data) > MAX_SIZE:
-            raise Undecodable(f"it has more than {MAX_SIZE} bytes")
+        if len(data) > self.max_size:
+            raise Undecodable(f"it has more than {self.max_size} bytes")
         try:
-            values = Plain(MAX_SIZE, _MAX_DEPTH).of(self._decode(data))
+            values = Plain(self.max_size, _MAX_DEPTH).of(self._decode(data))
         except Undecodable:
             raise
         except _UNREADABLE as error:

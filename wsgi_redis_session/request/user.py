@@ -63,6 +63,8 @@ class UserKey:
             return UserChange.NONE
         if new is None:
             return UserChange.LOGOUT
+        if old is not None and self.user(before) == self.user(now) is not None:
+            return UserChange.NONE  # as a number before, as a text now
         if self.name not in draft.assigned:
             return UserChange.NONE  # what is stored there was no identifier before
         self._check(draft.value(self.name))

@@ -12,7 +12,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 import typing as t
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -39,8 +38,7 @@ _INCOMPLETE = object()
 
 def _timeval(seconds: float) -> bytes:
     # Nothing at all would be for ever.
-    microseconds = max(1, round(seconds * 1_000_000))
-    return _TIMEVAL.pack(*divmod(microseconds, 1_000_000))
+    return _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1_000_000) or 1)
 
 
 def _is_timed() -> bool:
@@ -83,7 +81,7 @@ class Link:
         self.in_doubt = True
         self.close()
         self._usual_seconds = usual_seconds
-        self._open_by = time.monotonic() + seconds
+        self._opening = Deadline(seconds)
         try:
             self.connect()
         except (RedisError, OSError):
@@ -111,7 +109,7 @@ class Link:
     def _left(self) -> float:
         """How long the next step may take while it is opened, in seconds: each of a
         host's addresses, the handshakes, each reply."""
-        return max(0.001, self._open_by - time.monotonic())
+        return max(0.001, self._opening.left)
 
     @_left.setter
     def _left(self, seconds: object) -> None:
