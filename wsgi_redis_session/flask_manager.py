@@ -71,15 +71,11 @@ _FOREIGN = (
     "SESSION_SQLALCHEMY",
 )
 
-
 #: Is sent with each event of an application's sessions, which is ``event``.
 session_event = Namespace().signal("session-event")
 
 #: Keys of Flask-Session's that are accepted and change nothing.
 _UNUSED = ("SESSION_ID_LENGTH", "SESSION_SERIALIZATION_FORMAT", "SESSION_USE_SIGNER")
-
-#: What a session that is not permanent lasts at most, unless it is said otherwise.
-_DAY = timedelta(days=1)
 
 #: Where Flask's own sessions keep whether they are permanent.
 _PERMANENT = "_permanent"
@@ -275,18 +271,22 @@ def _options(app: Flask, *, is_permanent: bool) -> dict[str, t.Any]:
     options = {
         "permanent": is_permanent,
         "permanent_lifetime": permanent_lifetime,
-        "lifetime": max(timedelta(days=90), permanent_lifetime),
+        "lifetime": max(_default("lifetime"), permanent_lifetime),
         "user_key": _USER_KEY,
         **{name: config[key] for name, key in _OPTIONS.items() if key in config},
     }
     # Flask's own cookies, and Flask-Session, have one lifetime for both kinds.
     if permanent_lifetime > timedelta(0):  # else it is an error under its own name
-        default = permanent_lifetime if is_permanent else min(_DAY, permanent_lifetime)
-        options.setdefault("idle_timeout", default)
+        most = timedelta.max if is_permanent else _default("idle_timeout")
+        options.setdefault("idle_timeout", min(most, permanent_lifetime))
     options["permanent"] = bool(options["permanent"])
     if "SESSION_KEY_PREFIX" in config:
         options.setdefault("migrate_prefix", config["SESSION_KEY_PREFIX"])
     return options
+
+
+def _default(option: str) -> timedelta:
+    return timedelta(seconds=SessionConfig().seconds(option))
 
 
 def _check(config: cabc.Mapping[str, t.Any]) -> None:

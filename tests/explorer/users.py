@@ -102,19 +102,21 @@ def limited(history: History, verdict: Verdict) -> None:
     limit = history.ground.options.get("max_sessions_per_user")
     if limit is None:
         return
+    has_failed = any(deed.failed for deed in history.deeds)
     if is_faulty(history.steps):
-        number = sum(user == "u1" for user in history.owners_later.values())
+        number = [*history.owners_later.values()].count("u1")
         how = "after one more login there are {} sessions"
         verdict.hold("limited", number <= limit, how, number)
-    if any(deed.failed for deed in history.deeds):
-        return
-    number = sum(user == "u1" for user in history.owners.values())
-    if not is_faulty(history.steps):
+    elif not has_failed:
+        number = [*history.owners.values()].count("u1")
         verdict.hold("limited", number <= limit, "there are {} sessions", number)
+    if has_failed:
+        return
     took = [d for d in history.deeds if d.cookie is None]
     others = [d for d in history.deeds if d.closes and d not in took]
     if took and not (history.enders or others):
-        verdict.hold("limited", number > 0, "nobody is logged in any more")
+        is_one_in = "u1" in history.owners.values()
+        verdict.hold("limited", is_one_in, "nobody is logged in any more")
 
 
 USERS: tuple[cabc.Callable[[History, Verdict], None], ...] = (

@@ -127,6 +127,18 @@ def test_there_are_no_more_links_than_allowed_and_none_is_waited_for_forever(
     assert pool.take(0) is link
 
 
+def test_too_few_links_are_no_failure_of_the_server(make_manager: MakeManager) -> None:
+    manager = make_manager(max_connections=1, pool_timeout=0.01)
+    header = store(manager, a=1)
+    pool = pool_of(manager)
+    link = pool.take(0)
+    for _ in range(4):  # three open the breaker
+        with pytest.raises(SessionUnavailable, match="all 1 connections are in use"):
+            look(manager, header)
+    pool.give_back(link)
+    assert look(manager, header) == {"a": 1}
+
+
 def test_whoever_waits_for_a_link_gets_it_when_it_is_given_back(
     make_manager: MakeManager,
 ) -> None:

@@ -143,11 +143,9 @@ class Migration:
 
     def _load(self, keys: list[str], tally: Tally) -> cabc.Iterator[_Old | None]:
         commands: list[Command] = []
+        end = f"{self._reader.max_size}"
         for key in keys:
-            commands += [
-                ("GETRANGE", key, "0", f"{self._reader.max_size}"),
-                ("PTTL", key),
-            ]
+            commands += [("GETRANGE", key, "0", end), ("PTTL", key)]
         replies = self._commands.all(self._deadline(), commands)
         for key, value, ttl in zip(keys, replies[::2], replies[1::2], strict=True):
             try:

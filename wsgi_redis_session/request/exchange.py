@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import threading
 import time
 import typing as t
@@ -83,7 +84,7 @@ class Exchange:
         self.draft: Draft | None = None
         # The lock that is needed while it is loaded, and what is reported after that.
         self._locks: dict[str, t.ContextManager[object]] = {}
-        self._held: list[tuple[EventName, str | None, str, Circumstances]] | None = None
+        self._held: list[cabc.Callable[[], None]] | None = None
         is_borne = parts.config.on_unavailable == "anonymous"
         self.outage = Outage.READ_EMPTY if is_borne else Outage.RAISE
         #: Why nobody knows which session this is.
@@ -110,8 +111,8 @@ class Exchange:
                 return self._find()
             finally:
                 self._held = None
-                for event in held:
-                    self.parts.events.emit(*event)
+                for emit in held:
+                    emit()
 
     def _find(self) -> Draft:
         #: Whether its cookie is to be prolonged; whether its session id is too old.
@@ -212,10 +213,9 @@ class Exchange:
         parts, about = self.parts, UNKNOWN
         if parts.events.is_heard(name):
             about = Circumstances(parts.user_key.shown(packed), *self.visitor, duration)
-        if self._held is not None:
-            self._held.append((name, session_id, detail, about))
-        else:
-            parts.events.emit(name, session_id, detail, about, is_outage=is_outage)
+        event = name, session_id, detail, about
+        emit = functools.partial(parts.events.emit, *event, is_outage=is_outage)
+        emit() if self._held is None else self._held.append(emit)
 
     def commit(self, *, may_rotate: bool = True) -> Outcome:
         """Do what the application wants with its session, before the browser knows.

@@ -63,7 +63,7 @@ class UserKey:
             return UserChange.NONE
         if new is None:
             return UserChange.LOGOUT
-        if old is not None and self.user(before) == self.user(now) is not None:
+        if (user := self.user(now)) is not None and user == self.user(before):
             return UserChange.NONE  # as a number before, as a text now
         if self.name not in draft.assigned:
             return UserChange.NONE  # what is stored there was no identifier before

@@ -85,7 +85,7 @@ class ClusterTransport:
             self._refresh(question.deadline)
         before, address = None, self._slots.get(slot)
         if address is None:
-            raise RedisConnectionError(self._unknown)
+            raise self._unknown
         for _ in range(_REDIRECTIONS):
             try:
                 return self._server(address).ask(question, before)
@@ -102,11 +102,13 @@ class ClusterTransport:
         raise RedisConnectionError("each node sends this command to another one")
 
     @property
-    def _unknown(self) -> str:
+    def _unknown(self) -> RedisConnectionError:
         """Why it is not known which node has a key."""
         if self._slots:
-            return "no node has the keys of this session"
-        return f"no node answers and knows which has which keys ({self._failure})"
+            return RedisConnectionError("no node has the keys of this session")
+        return RedisConnectionError(
+            f"no node answers and knows which has which keys ({self._failure})"
+        )
 
     def _successor(
         self, slot: int, failed: Address, deadline: Deadline
@@ -198,7 +200,7 @@ class ClusterTransport:
         commands: cabc.Sequence[Command],
     ) -> list[t.Any]:
         if address is None:
-            raise SessionUnavailable(f"{self.place}: {self._unknown}")
+            raise unavailable(self.place, self._unknown)
         try:
             return _node(address, self._server(address)).send_all(deadline, commands)
         except SessionUnavailable:
@@ -210,7 +212,7 @@ class ClusterTransport:
         """See :meth:`~wsgi_redis_session.transport.transport.Transport.nodes`."""
         self._refresh(deadline)
         if not self._slots:
-            raise SessionUnavailable(f"{self.place}: {self._unknown}")
+            raise unavailable(self.place, self._unknown)
         for address in sorted(set(self._slots.values())):
             yield _node(address, self._server(address))
 

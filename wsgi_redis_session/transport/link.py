@@ -32,6 +32,9 @@ Command = tuple[str | bytes, ...]
 _KERNEL_WAITS = sys.platform == "linux" and sys.maxsize > 2**32 and hiredis is not None
 _TIMEVAL = struct.Struct("ll")
 
+#: A socket takes no time at all for "do not wait", and the kernel for "for ever".
+LEAST = 0.001
+
 _CHUNK = 65536
 _INCOMPLETE = object()
 
@@ -109,7 +112,7 @@ class Link:
     def _left(self) -> float:
         """How long the next step may take while it is opened, in seconds: each of a
         host's addresses, the handshakes, each reply."""
-        return max(0.001, self._opening.left)
+        return max(LEAST, self._opening.left)
 
     @_left.setter
     def _left(self, seconds: object) -> None:
@@ -120,7 +123,7 @@ class Link:
     def read_response(self, *args: t.Any, **options: t.Any) -> t.Any:
         """redis-py's, which reads nothing but while it opens a connection."""
         self._sock.settimeout(self._left)
-        return super().read_response(*args, **options)  # type: ignore[misc]
+        return super().read_response(*args, **options)  # type: ignore[misc]  # redis-py's class comes after this one
 
     def close(self) -> None:
         """Close it at this end."""

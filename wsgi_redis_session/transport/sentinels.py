@@ -108,11 +108,7 @@ class Sentinels:
         seconds = min(self._seconds, before * _ONE)
         # A new connection: one that was kept may lead nowhere, and whoever finds that
         # out too late believes those that have not heard of a failover.
-        sentinel = Redis.from_url(
-            url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-        )
+        sentinel = Redis.from_url(url, protocol=2, retry=Retry(NoBackoff(), 0))
         limits = sentinel.connection_pool.connection_kwargs
         for name in ("socket_connect_timeout", "socket_timeout"):
             limits[name] = min(seconds, limits.get(name) or seconds)

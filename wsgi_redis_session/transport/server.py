@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from ..events import EventLog
 from .breaker import Breaker
 from .deadline import Deadline
+from .link import LEAST
 from .link import Link
 from .pool import AllInUse
 from .pool import Pool
@@ -31,7 +32,11 @@ _UNANSWERED = (RedisConnectionError, RedisTimeoutError)
 #: It is not the server that it was, or not ready yet.
 _DEMOTED = (ReadOnlyError, MasterDownError, BusyLoadingError)
 
-_DEMOTION = re.compile("^NOREPLICAS|-(?:READONLY|NOREPLICAS|MASTERDOWN) ")
+#: The same in words: of a primary without replicas, of a replica that is asked to wait
+#: for others, and of a script in Redis 6.2.
+_DEMOTION = re.compile(
+    "^NOREPLICAS|^WAIT cannot be used with replica|-(?:READONLY|NOREPLICAS|MASTERDOWN) "
+)
 
 #: How often all links are closed at most because the server is not the one it was, in
 #: seconds.
@@ -43,9 +48,6 @@ _SHARE = 0.8
 #: What is left of a deadline, in seconds, may be so much less than what a reply may
 #: take, before that is shortened.
 _SLACK = 0.05
-
-#: A socket takes no time at all for "do not wait".
-_LEAST = 0.001
 
 
 class Patience(t.NamedTuple):
@@ -186,7 +188,7 @@ class Server:
             if before not in (None, place):
                 self.drop()
         seconds = min(deadline.left, self._patience.connect_timeout)
-        link.open(max(seconds, _LEAST), self._patience.read_timeout)
+        link.open(seconds, self._patience.read_timeout)
 
     def _ask(
         self,
@@ -211,7 +213,7 @@ class Server:
             link.asked_at = now
             seconds = left if question.again is None else left / 2
             is_short = seconds < patience.read_timeout - _SLACK
-            most = (seconds if seconds > _LEAST else _LEAST) if is_short else None
+            most = (seconds if seconds > LEAST else LEAST) if is_short else None
             if before is not None:
                 link.ask(before, seconds=most)
             if question.writes and self._wait_replicas:
@@ -240,8 +242,8 @@ class Server:
         if isinstance(reply, RedisError):
             return reply
         if isinstance(arrived, RedisError):
-            if "replica instances" in str(arrived):
-                return ReadOnlyError(str(arrived))
+            if _is_demotion(arrived):
+                return arrived
             raise NotReplicated(f"stored, but WAIT was refused: {arrived}")
         if arrived >= self._wait_replicas:
             return reply
@@ -264,5 +266,4 @@ class Server:
 
 
 def _is_demotion(error: RedisError) -> bool:
-    # Redis 6.2 has such an error of a script's in the middle of another one.
     return isinstance(error, _DEMOTED) or bool(_DEMOTION.search(str(error)))
