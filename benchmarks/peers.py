@@ -28,6 +28,7 @@ import pyramid_session_redis
 import redis
 from visits import SECRET_KEY
 from visits import Use
+from visits import write
 from werkzeug.datastructures import CallbackDict
 
 import wsgi_redis_session
@@ -64,6 +65,21 @@ def flask_site(use: Use, set_up: cabc.Callable[[flask.Flask], object]) -> t.Any:
 def bare_flask(url: str, use: Use) -> t.Any:
     """One that has no session, and whose view does nothing."""
     return flask_site(lambda _: None, lambda app: None)
+
+
+def commands_in_flask(url: str, use: Use) -> t.Any:
+    """One that has no session either, and whose view asks redis-py for 1 KB, and stores
+    as much where a session would be changed: the floor."""
+    client = redis.Redis.from_url(url)
+    value = bytes(1000)
+    client.set("bare", value)
+
+    def on_request(_: t.Any) -> None:
+        client.get("bare")
+        if use is write:
+            client.set("bare", value)
+
+    return flask_site(on_request, lambda app: None)
 
 
 def ours_in_flask(url: str, use: Use) -> t.Any:

@@ -28,7 +28,7 @@ HERE = pathlib.Path(__file__).parent
 
 SESSIONS = 300
 WORKERS = {"gthread": ["--threads", "16"], "gevent": []}
-SITES = ("bare", "ours", "Flask-Session")
+SITES = ("bare", "redis-py", "ours", "Flask-Session")
 USES = ("read", "write")
 
 
@@ -103,6 +103,7 @@ def measure(
 
     cookies = {
         "bare": [""] * SESSIONS,
+        "redis-py": [""] * SESSIONS,
         "ours": cookies_of(ours_in_flask(url, fill), SESSIONS),
         "Flask-Session": cookies_of(flask_sessions(url, fill), SESSIONS),
     }
