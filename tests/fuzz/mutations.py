@@ -60,3 +60,15 @@ def _patch(draw: random.Random, data: bytes, other: bytes) -> bytes:
 
 
 _WAYS = (_flip, _flip, _tell, _cut, _shorten, _insert, _repeat, _splice, _patch)
+
+
+def deep(draw: random.Random) -> bytes:
+    """MessagePack in which many values stand in each other."""
+    data = b"\xc0"
+    for _ in range(draw.choice((1, 10, 100, 1000))):
+        inner = draw.choice((b"\x91", b"\x81\xa1a")) * draw.randrange(1000) + data
+        if len(inner) > 1_000_000:
+            break
+        code = draw.choice((1, 2, 3, 10, 12))
+        data = b"\xc9" + len(inner).to_bytes(4) + bytes([code]) + inner
+    return data

@@ -16,6 +16,7 @@ from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
 
 from .mutations import damaged
+from .mutations import deep
 
 _VALUES: dict[str, t.Any] = {
     "user": "ada",
@@ -110,6 +111,8 @@ class Site:
         way = draw.random()
         if way < 0.05:
             return draw.randbytes(draw.choice((0, 1, 2, 59, 200)))
+        if way < 0.06 and not self.sealed:
+            return own[:58] + ormsgpack.packb({"user": deep(draw)})
         if way < 0.5:
             return damaged(draw, own, self.seeds)
         if way < 0.75:

@@ -14,8 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from wsgi_redis_session.errors import Undecodable
-from wsgi_redis_session.legacy.messagepack import count_tuple_keys
 from wsgi_redis_session.legacy.reader import LegacyReader
+from wsgi_redis_session.model.messagepack import count_tuple_keys
 
 reader = LegacyReader(["a test"], allow_pickle=True)
 

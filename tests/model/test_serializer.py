@@ -521,3 +521,37 @@ def test_sets_of_colliding_members_are_equal_bytes() -> None:
     up, down = set(range(8, 25, 8)), set(range(24, 7, -8))
     assert list(up) != list(down)
     assert dumps(up) == dumps(down)
+
+
+def in_extensions(levels: int, times: int) -> bytes:
+    """So many lists in each other in a tuple, and all that in itself."""
+    data = b"\xc0"
+    for _ in range(times):
+        inner = b"\x91" * levels + data
+        data = b"\xc9" + len(inner).to_bytes(4) + b"\x01" + inner
+    return data
+
+
+@pytest.mark.parametrize(
+    ("levels", "times"), [(100, 400), (1000, 60), (1000, 900), (1, 5000), (990, 4)]
+)
+def test_what_would_fill_the_stack_cannot_be_read(levels: int, times: int) -> None:
+    data = in_extensions(levels, times)
+    for whole in data, b"\x91" + data, b"\x81\xa1a" + data:
+        with pytest.raises(Undecodable):
+            loads(whole)
+
+
+@pytest.mark.parametrize(("levels", "times"), [(1000, 1), (900, 2), (100, 9), (1, 200)])
+def test_what_is_only_deep_is_read(levels: int, times: int) -> None:
+    value = loads(in_extensions(levels, times))
+    depth = 0
+    while value is not None:
+        (value,) = value
+        depth += 1
+    assert depth == levels * times
+
+
+def test_many_values_in_tuples_in_tuples_are_read() -> None:
+    value = ((([{"a": (number,), "b": "é"} for number in range(3000)], 1), 2), 3)
+    assert same(loads(dumps(value)), value)

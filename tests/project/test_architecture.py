@@ -72,7 +72,7 @@ LATE = {
     "demo.runner": ["app"],
     "options": ["difflib"],
     "manager": ["model.seal", "legacy.adoption", "legacy.reader"],
-    "model.serializer": ["zoneinfo"],
+    "model.moments": ["zoneinfo"],
     # Says what to install where its imports are missing.
     "__main__": ["cli.main", "cli.main"],
 }

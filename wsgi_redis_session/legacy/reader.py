@@ -20,7 +20,7 @@ from itsdangerous import Signer
 from itsdangerous import want_bytes
 
 from ..errors import Undecodable
-from .messagepack import count_tuple_keys
+from ..model.messagepack import count_tuple_keys
 from .unpickler import note
 from .unpickler import Plain
 

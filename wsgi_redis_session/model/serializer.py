@@ -8,6 +8,8 @@ Subclasses of the types below come back as the type itself.
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
+import sys
 import typing as t
 from datetime import date
 from datetime import datetime
@@ -22,9 +24,9 @@ from ormsgpack import Ext
 
 from ..errors import NotSerializable
 from ..errors import Undecodable
-
-if t.TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+from . import moments
+from .messagepack import count_levels
+from .messagepack import most_levels
 
 _OPTIONS = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
@@ -35,6 +37,13 @@ _OPTIONS = (
     | ormsgpack.OPT_PASSTHROUGH_TUPLE
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
+
+#: ormsgpack unpacks so many levels at once and no more, and so many again in each
+#: extension, so that somebody's extensions in each other would fill the whole stack.
+_LEVELS = 1000
+
+#: So many may stand in extensions by the look of it, before they are counted.
+_MOST_LEVELS = 2 * _LEVELS
 
 # Stored values name their types by these numbers: never reuse one.
 _TUPLE = 1
@@ -83,7 +92,7 @@ class MessagePackSerializer:
         """Raises :exc:`~wsgi_redis_session.errors.Undecodable`."""
         try:
             return ormsgpack.unpackb(data, ext_hook=_restore)
-        except ValueError as error:
+        except (ValueError, LookupError, RecursionError) as error:
             raise Undecodable(str(error)) from error
 
 
@@ -197,19 +206,12 @@ def _from_set(value: cabc.Set[t.Any], inner: _Inner) -> t.Any:
     return Ext(_SET if isinstance(value, set) else _FROZENSET, _pack(members))
 
 
-def _from_moment(value: datetime | time, inner: _Inner) -> t.Any:
-    """ISO 8601; a ZoneInfo is appended in brackets, as in RFC 9557. The mark ``|1``
-    says that a time is the second of two that the clock shows (PEP 495)."""
-    kind = datetime if isinstance(value, datetime) else time
-    text = kind.isoformat(value)  # type: ignore[arg-type]  # not a subclass' own
-    key = getattr(value.tzinfo, "key", None)
-    if key and isinstance(value.tzinfo, _zone_info()):
-        text += f"[{key}]"
-    elif value.tzinfo is not None and value.utcoffset() is None:
-        raise NotSerializable(f"a {kind.__name__} without an offset cannot be stored")
-    if value.fold:
-        text += "|1"
-    return Ext(_DATETIME if kind is datetime else _TIME, text.encode())
+def _from_datetime(value: datetime, inner: _Inner) -> t.Any:
+    return Ext(_DATETIME, moments.to_text(value).encode())
+
+
+def _from_time(value: time, inner: _Inner) -> t.Any:
+    return Ext(_TIME, moments.to_text(value).encode())
 
 
 def _from_date(value: date, inner: _Inner) -> t.Any:
@@ -242,77 +244,57 @@ _BUILDERS: dict[type, cabc.Callable[[t.Any, _Inner], t.Any]] = {
     dict: _from_dict,
     set: _from_set,
     frozenset: _from_set,
-    datetime: _from_moment,
+    datetime: _from_datetime,
     date: _from_date,
-    time: _from_moment,
+    time: _from_time,
     timedelta: _from_timedelta,
     UUID: _from_uuid,
     Decimal: _from_decimal,
 }
 
 
-def _restore(code: int, data: bytes) -> t.Any:
+def _restore(code: int, data: bytes, levels: int = _MOST_LEVELS) -> t.Any:
+    """The value of an extension, which may have so many levels."""
+    rebuild = _NESTING.get(code)
+    if rebuild is not None:
+        return rebuild(_unpack(data, levels))
     restore = _RESTORERS.get(code)
     if restore is None:
         raise ValueError(f"unknown type {code}")
     return restore(data)
 
 
-def _unpack(data: bytes) -> t.Any:
-    return ormsgpack.unpackb(data, ext_hook=_restore)
+def _unpack(data: bytes, levels: int) -> t.Any:
+    levels -= min(_LEVELS, most_levels(data))
+    if levels < 0:
+        if count_levels(data, _NESTING) > _LEVELS:
+            raise ValueError("it is nested too deeply")
+        levels = sys.maxsize
+    return ormsgpack.unpackb(data, ext_hook=functools.partial(_restore, levels=levels))
 
 
-def _to_dict(data: bytes) -> dict[t.Any, t.Any]:
-    flat = _unpack(data)
+def _to_dict(flat: list[t.Any]) -> dict[t.Any, t.Any]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _to_datetime(data: bytes) -> datetime:
-    text, _, fold = data.decode().partition("|")
-    text, _, zone = text.partition("[")
-    moment = datetime.fromisoformat(text).replace(fold=1 if fold else 0)
-    if zone:
-        local = moment.replace(tzinfo=_zone(zone[:-1]))
-        # The rules of a zone change; the moment in time must not.
-        if local.utcoffset() == moment.utcoffset():
-            return local
-    return moment
-
-
-def _to_time(data: bytes) -> time:
-    text, _, fold = data.decode().partition("|")
-    text, _, zone = text.partition("[")
-    moment = time.fromisoformat(text).replace(fold=1 if fold else 0)
-    return moment.replace(tzinfo=_zone(zone[:-1])) if zone else moment
-
-
-def _zone_info() -> type[ZoneInfo]:
-    from zoneinfo import ZoneInfo  # slow to import, and rarely needed
-
-    return ZoneInfo
-
-
-def _zone(key: str) -> ZoneInfo | None:
-    try:
-        return _zone_info()(key)
-    except KeyError:  # this machine does not know it
-        return None
-
+#: What is made of the values in an extension.
+_NESTING: dict[int, cabc.Callable[[list[t.Any]], t.Any]] = {
+    _TUPLE: tuple,
+    _SET: set,
+    _FROZENSET: frozenset,
+    _TIMEDELTA: lambda parts: timedelta(*parts),
+    _DICT: _to_dict,
+}
 
 _RESTORERS: dict[int, cabc.Callable[[bytes], t.Any]] = {
-    _TUPLE: lambda data: tuple(_unpack(data)),
-    _SET: lambda data: set(_unpack(data)),
-    _FROZENSET: lambda data: frozenset(_unpack(data)),
     _MARKUP: lambda data: Markup(  # noqa: S704  # it was Markup when it was stored
         data.decode("utf-8", "surrogatepass")
     ),
     _UUID: lambda data: UUID(bytes=data),
     _DECIMAL: lambda data: Decimal(data.decode()),
-    _DATETIME: _to_datetime,
+    _DATETIME: lambda data: moments.to_datetime(data.decode()),
     _DATE: lambda data: date.fromisoformat(data.decode()),
-    _TIME: _to_time,
-    _TIMEDELTA: lambda data: timedelta(*_unpack(data)),
+    _TIME: lambda data: moments.to_time(data.decode()),
     _INT: lambda data: int.from_bytes(data, "big", signed=True),
-    _DICT: _to_dict,
     _STR: lambda data: data.decode("utf-8", "surrogatepass"),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+
 #: How many bytes say how long the value is that follows.
 _LENGTHS = dict(
     zip(b"\xc4\xc5\xc6\xc7\xc8\xc9\xd9\xda\xdb", (1, 2, 4) * 3, strict=True)
@@ -17,6 +19,9 @@ _SIZES = (
     | dict.fromkeys((*range(0x80), *range(0xE0, 0x100), 0xC0, 0xC2, 0xC3), 0)
     | dict.fromkeys((0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB), 0)
 )
+
+#: Extensions: the number of their type is their first byte.
+_EXTENSIONS = frozenset((*range(0xC7, 0xCA), *range(0xD4, 0xD9)))
 
 #: How many bytes say how many values follow.
 _ARRAYS, _MAPS = {0xDC: 2, 0xDD: 4}, {0xDE: 2, 0xDF: 4}
@@ -51,3 +56,48 @@ def count_tuple_keys(data: bytes) -> int:
             found += is_map and left % 2 == 0
             levels.append((count, False))
     return found
+
+
+#: What a value begins with that others may stand in: all but strings of bytes or text.
+_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0), *_EXTENSIONS))
+
+
+def most_levels(data: bytes) -> int:
+    """At most how many levels of values stand in each other, found out at once."""
+    return len(data) - len(data.translate(None, _HEADS))
+
+
+def count_levels(data: bytes, nesting: cabc.Container[int]) -> int:
+    """How many levels of values stand in each other, those included that are in
+    extensions of types that are ``nesting`` MessagePack.
+
+    Raises :exc:`LookupError` for what is no MessagePack.
+    """
+    deepest = at = 0
+    # What is still to come at each level, and where an extension ends.
+    levels = [(1, 0)]
+    while levels:
+        left, end = levels.pop()
+        if not left:
+            at = end or at
+            continue
+        levels.append((left - 1, end))
+        deepest = max(deepest, len(levels))
+        tag = data[at]
+        at += 1
+        if tag in _SIZES:
+            head = _LENGTHS.get(tag, 0)
+            end = at + head + int.from_bytes(data[at : at + head]) + _SIZES[tag]
+            at += head
+            if tag in _EXTENSIONS and data[at] in nesting:
+                levels.append((1, end))
+                at += 1
+            else:
+                at = end
+            continue
+        heads = _MAPS if tag in _MAPS or tag < 0x90 else _ARRAYS
+        head = heads.get(tag, 0)
+        count = int.from_bytes(data[at : at + head]) if head else tag & 0xF
+        at += head
+        levels.append((2 * count if heads is _MAPS else count, 0))
+    return deepest
