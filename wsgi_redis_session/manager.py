@@ -85,10 +85,10 @@ class SessionManager(Administration):
         #: Makes bytes of values, and values of bytes.
         self.serializer = serializer
         self.cookie = SessionCookie(config, secret_key, secret_key_fallbacks)
-        self.store = RedisStore(transport, config.key_prefix, limits, self._seal())
-        adoption = self._adoption(serializer, lifetimes)
-        user_key = self._user_key(serializer)
-        directory = self._directory(user_key, lifetimes, events)
+        seal = self._seal()
+        self.store = RedisStore(transport, config.key_prefix, limits, seal)
+        adoption, user_key = self._adoption(serializer, lifetimes), self._user_key()
+        directory = self._directory(user_key, lifetimes, events, seal)
         #: What all requests share; for doors.
         self.parts = Parts(
             config=config,
@@ -127,10 +127,11 @@ class SessionManager(Administration):
         with named_by(keys):
             return cls(**from_strings(texts), **options)
 
-    def _user_key(self, serializer: Serializer) -> UserKey:
+    def _user_key(self) -> UserKey:
         is_plain = self.config.event_users == "plain"
         secret = None if is_plain else self.cookie.secret_keys[0]
-        return UserKey(self.config.user_key, serializer, self.confirmed_by, secret)
+        name, confirmed_by = self.config.user_key, self.confirmed_by
+        return UserKey(name, self.serializer, confirmed_by, secret)
 
     def _seal(self) -> Seal | None:
         encrypt = self.config.encrypt
@@ -145,7 +146,8 @@ class SessionManager(Administration):
                 "encrypt",
             ) from error
         secret_keys = self.cookie.secret_keys
-        return Seal(secret_keys, accepts_plain=encrypt == "migrate")
+        accepts_plain = encrypt == "migrate"
+        return Seal(secret_keys, self.config.key_prefix, accepts_plain=accepts_plain)
 
     def _adoption(
         self, serializer: Serializer, lifetimes: Lifetimes
@@ -166,12 +168,16 @@ class SessionManager(Administration):
         return Adoption(reader, serializer, self.store, lifetimes, prefix)
 
     def _directory(
-        self, user_key: UserKey, lifetimes: Lifetimes, events: EventLog
+        self,
+        user_key: UserKey,
+        lifetimes: Lifetimes,
+        events: EventLog,
+        seal: Seal | None,
     ) -> Directory | None:
         config, store = self.config, self.store
         if config.user_key is None:
             return None
-        index = UserIndex(store.transport, config.key_prefix)
+        index = UserIndex(store.transport, config.key_prefix, seal)
         return Directory(index, store, user_key, lifetimes, events, config)
 
     def exchange(self, environ: WSGIEnvironment) -> Exchange:

@@ -11,8 +11,13 @@ from visited_session import CREATED
 from visited_session import Visitor
 
 from wsgi_redis_session import Session
+from wsgi_redis_session.model.changes import Changes
 from wsgi_redis_session.model.draft import Draft
+from wsgi_redis_session.model.outcome import Outcome
 from wsgi_redis_session.model.record import digest
+from wsgi_redis_session.model.record import Record
+from wsgi_redis_session.model.record import Tombstone
+from wsgi_redis_session.store import layout
 
 
 def test_nothing_is_loaded_before_the_application_looks() -> None:
@@ -105,6 +110,20 @@ def test_repr_shows_neither_the_session_id_nor_a_value() -> None:
     assert repr(session) == f"<Session {session.id} permanent>"
     assert session.sid not in f"{session!r}{session}{visitor.record!r}"
     assert "private" not in f"{session!r}{session}{visitor.record!r}"
+
+
+def test_repr_of_what_a_session_is_made_of_shows_neither() -> None:
+    record = Record.fresh(0).revised({"secret": b"value"}, permanent=False)
+    stored = layout.read(layout.write(record))
+    found = [
+        record,
+        stored,
+        Tombstone.moved(record.sid, record)._replace(frozen=stored),
+        Changes.between({}, record.packed),
+        Outcome(record.sid),
+    ]
+    assert record.sid not in repr(found)
+    assert "value" not in repr(found)
 
 
 def test_repr_of_a_new_session_says_so() -> None:

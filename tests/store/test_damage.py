@@ -12,6 +12,8 @@ import redis
 from conftest import Clock
 from gateway import busy_connections
 from visitors import cookie_header
+from visitors import given_to
+from visitors import login
 from visitors import look
 from visitors import Request
 from visitors import store
@@ -20,6 +22,7 @@ from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionTooLarge
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.model.record import digest
 from wsgi_redis_session.model.serializer import MessagePackSerializer
 from wsgi_redis_session.model.serializer import Serializer
 
@@ -266,3 +269,48 @@ def test_cookie_of_a_server_whose_clock_is_ahead_is_touched_and_put_right(
     clock.move(400)
     assert Request(manager, given).session["user"] == "Ada"
     assert db.pttl(key) > 86_000_000
+
+
+# What is no index, and what is no session.
+
+
+@pytest.mark.parametrize("damage", ["a string", "a mark", "an entry"])
+def test_damaged_index_keeps_nobody_out(
+    make_manager: MakeManager, db: redis.Redis, damage: str
+) -> None:
+    manager = make_manager(user_key="user")
+    header = login(manager)
+    (key,) = db.scan_iter(_type="hash")
+
+    def spoil() -> None:
+        db.delete(key)
+        if damage == "a string":
+            db.set(key, "none", px=50_000)
+        else:
+            db.hset(key, "mark" if damage == "a mark" else "A" * 24, "x")
+
+    spoil()
+    other = login(manager)
+    assert [look(manager, one) for one in (header, other)] == [{"user": "Ada"}] * 2
+    spoil()
+    assert manager.of_user("Ada") == []
+    spoil()
+    assert manager.revoke_user("Ada") == 0
+    spoil()
+    request = Request(manager, header)
+    request.session.regenerate()
+    header = given_to(header, request)
+    spoil()
+    request = Request(manager, header)
+    request.session.destroy()
+    assert "=;" in str(request.commit())
+    assert look(manager, header) == {}
+
+
+def test_what_is_no_session_where_another_library_s_would_be_is_none(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(migrate_from="flask-session")
+    sid = "JvY0n0wO3l-1mSDCF9uSYDg0cEvLWFyPM8Zp5nLVk_4"
+    db.lpush(f"wsgi-session:{digest(sid)}", "x")
+    assert look(manager, f"session={sid}") == {}

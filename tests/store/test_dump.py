@@ -78,7 +78,7 @@ def sessions_in(dump: Dump) -> list[Stored]:
 def opened(dump: Dump, sids: cabc.Iterable[str]) -> list[dict[str, bytes]]:
     """What all secrets and these session ids open, but for what the library itself
     keeps there."""
-    seal = Seal([SECRET_KEY.encode()], accepts_plain=False)
+    seal = Seal([SECRET_KEY.encode()], "wsgi-session:", accepts_plain=False)
     found = []
     for stored, sid in itertools.product(sessions_in(dump), sids):
         try:

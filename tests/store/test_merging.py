@@ -163,9 +163,12 @@ def test_limits_hold_for_what_python_would_merge(
 ) -> None:
     base = writers.begin(versions)
     merged = versions.changes.onto(versions.theirs)
-    size = len(layout.write(base.revised(merged, permanent=False)))
+    whole = len(layout.write(base.revised(merged, permanent=False)))
+    # Without the header, and without what each name may take beside itself.
+    size = whole - 63 - 10 * len(merged)
+    assert size <= sum(len(name.encode() + merged[name]) for name in merged)
     # 0 would be no limit.
-    limits = Limits(size + spare_bytes, max(1, len(merged) + spare_names))
+    limits = Limits(max(1, size + spare_bytes), max(1, len(merged) + spare_names))
     told = writers.save(base, versions.ours, limits)
     # Who only takes away may always save.
     grows = bool(versions.changes.changed)

@@ -23,6 +23,7 @@ from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.request.exchange import Exchange
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -448,6 +449,58 @@ def test_workers_with_another_first_secret_share_sessions(
     names = {f"{who} {n}" for who in ("one", "two") for n in range(4)}
     assert look(new, header) == {"n": 3} | dict.fromkeys(names, True)
     assert look(old, header) == look(new, header)
+
+
+def test_session_does_not_open_under_another_prefix(
+    make_manager: MakeManager, db: redis.Redis, events: list[SessionEvent]
+) -> None:
+    staging = make_manager(encrypt=True, key_prefix="staging:")
+    header = store(staging, user="admin")
+    (key,) = db.keys()
+    db.set(key.replace(b"staging:", b"live:"), db.get(key), px=60_000)
+    assert look(staging, header) == {"user": "admin"}
+    assert look(make_manager(encrypt=True, key_prefix="live:"), header) == {}
+    assert events[-1].name == "undecodable"
+
+
+#: How a session may be used without ever being saved.
+USES: dict[str, cabc.Callable[[Exchange], object]] = {
+    "is never to be saved": lambda found: setattr(found.session, "modified", False),
+    "is looked at while streaming": lambda found: found.close_headers(),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_touch_seals_a_session_however_it_is_used(
+    make_manager: MakeManager,
+    clock: Clock,
+    db: redis.Redis,
+    use: cabc.Callable[[Exchange], object],
+) -> None:
+    header = store(make_manager(clock=clock, encrypt=False), user="Ada")
+    manager = make_manager(clock=clock, encrypt="migrate")
+    clock.move(1000)
+    exchange = manager.exchange({"HTTP_COOKIE": header})
+    use(exchange)
+    assert exchange.session["user"] == "Ada"
+    exchange.finish("200 OK", [])
+    exchange.save_and_close()
+    assert is_sealed(db.get(db.keys()[0]))
+    assert look(make_manager(clock=clock, encrypt=True), header) == {"user": "Ada"}
+
+
+def test_what_may_be_saved_alone_may_be_merged(
+    make_manager: MakeManager, db: redis.Redis
+) -> None:
+    manager = make_manager(encrypt=True, max_bytes=40_000)
+    header = store(manager, **{f"name-{number}": number for number in range(990)})
+    assert db.strlen(db.keys()[0]) > 50_000
+    one, two = Request(manager, header), Request(manager, header)
+    one.session["name-1"] = two.session["name-2"] = "new"
+    one.commit()
+    two.commit()
+    found = look(manager, header)
+    assert found["name-1"] == found["name-2"] == "new"
 
 
 def test_touch_that_cannot_seal_harms_nobody(

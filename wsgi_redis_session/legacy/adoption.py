@@ -19,6 +19,7 @@ from ..model.record import Tombstone
 from ..model.serializer import Serializer
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
+from .inheritance import heir
 from .inheritance import Inheritance
 from .reader import LegacyReader
 
@@ -78,8 +79,7 @@ class Adoption:
         except (TypeError, ValueError) as error:
             tell("undecodable", digest(sid), str(error), duration=deadline.spent)
             return None
-        fresh = Record.fresh(self._lifetimes.now(), permanent)
-        return fresh._replace(packed=packed)
+        return heir(sid, packed, permanent, self._lifetimes.now())
 
     def retire(
         self,

@@ -3,15 +3,28 @@ became."""
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import hashlib
+
 from ..errors import Undecodable
 from ..model.record import digest
 from ..model.record import Record
+from ..model.record import State
 from ..model.record import Tombstone
 from ..store import layout
 from ..store.commands import Commands
 from ..store.commands import digits
 from ..store.sessions import RedisStore
 from ..transport.deadline import Deadline
+
+
+def heir(
+    sid: str, packed: cabc.Mapping[str, bytes], permanent: bool, now: int
+) -> Record:
+    """A session of another library as a new one of ours. Each request that finds it
+    makes one, until it is one of ours; they are all on the same device."""
+    device = hashlib.sha256(b"device " + sid.encode()).digest()[:8]
+    return Record.fresh(now, permanent)._replace(packed=packed, device=device)
 
 
 class Inheritance:
@@ -41,7 +54,10 @@ class Inheritance:
 
     def tombstone(self, deadline: Deadline, sid: str) -> Tombstone | None:
         """What became of it, if it is one of ours by now."""
-        value = self._commands.read(deadline, "GET", self._key_prefix + digest(sid))
+        try:
+            value = self._commands.get(deadline, self._key_prefix + digest(sid))
+        except Undecodable:
+            return Tombstone(State.GONE)
         return None if value is None else self._store.tombstone(value, sid)
 
     def claim(

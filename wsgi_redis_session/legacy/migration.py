@@ -27,6 +27,7 @@ from ..store.sessions import RedisStore
 from ..store.survey import escaped
 from ..transport.deadline import Deadline
 from ..transport.question import Command
+from .inheritance import heir
 from .reader import LegacyReader
 from .reader import SID
 
@@ -166,14 +167,13 @@ class Migration:
             tally.empty += 1
             return None
         packed = {name: self._serializer.dumps(values[name]) for name in values}
-        fresh = Record.fresh(self._lifetimes.now(), permanent)
-        expiry = self._lifetimes.expiry(fresh.created)
+        sid = key[len(self._prefix) :]
+        new = heir(sid, packed, permanent, self._lifetimes.now())
+        expiry = self._lifetimes.expiry(new.created)
         assert expiry is not None  # it begins now
         longest = expiry.of(permanent)
         left = min(ttl, longest) if ttl > 0 else longest
-        return _Old(
-            key, key[len(self._prefix) :], fresh.revised(packed, permanent), left
-        )
+        return _Old(key, sid, new.revised(packed, permanent), left)
 
     def _write(self, commands: cabc.Iterable[Command]) -> list[t.Any]:
         return self._commands.all(self._deadline(), [*commands])

@@ -16,6 +16,9 @@ class Changes(t.NamedTuple):
     #: Names that were removed.
     removed: list[str]
 
+    def __repr__(self) -> str:
+        return f"<Changes to {len(self.names)} names>"
+
     @classmethod
     def between(
         cls, base: cabc.Mapping[str, bytes], packed: cabc.Mapping[str, bytes]

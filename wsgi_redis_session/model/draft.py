@@ -7,6 +7,7 @@ does it.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..errors import NotSerializable
@@ -32,6 +33,7 @@ class Draft:
         "_handed_out",
         "_has_removed",
         "_packed",
+        "_replaced",
         "_source",
         "_values",
         "base",
@@ -55,6 +57,9 @@ class Draft:
         #: Whether this request has saved the session before.
         self.has_saved = False
         self.state = state
+        # What the application may still hold of a name, where others' has taken its
+        # place: the name, the value, and what was its own of it.
+        self._replaced: list[tuple[str, t.Any, bytes]] = []
         self._begin(base, {}, {})
 
     def _begin(
@@ -170,13 +175,12 @@ class Draft:
         session by itself."""
         return self.wants_new_sid and any(self._handed_out.values())
 
-    def take_ended(self) -> Record:
+    def to_end(self) -> Record:
         """What is to end; the session itself, if ``destroy()`` was not called."""
         if self.ended is None:
             self.end()
-        ended, self.ended = self.ended, None
-        assert ended is not None
-        return ended
+        assert self.ended is not None
+        return self.ended
 
     # What has become of it.
 
@@ -190,6 +194,7 @@ class Draft:
             or self.must_save
             or self.ended is not None
             or self.permanent != self.base.permanent
+            or self._replaced
         )
 
     @property
@@ -251,8 +256,11 @@ class Draft:
         """Go on from what is stored now, which others may have had a part in."""
         if stored.packed is not changes.packed:
             for name in list(self._values):
-                if stored.packed.get(name) != changes.packed.get(name):
-                    del self._values[name]
+                own = changes.packed.get(name)
+                if stored.packed.get(name) != own:
+                    value = self._values.pop(name)
+                    if own is not None and type(value) not in IMMUTABLE:
+                        self._replaced.append((name, value, own))
         handed_out = {
             name: False
             for name, value in self._values.items()
@@ -262,6 +270,17 @@ class Draft:
         self.ended = None
         self.state = State.LIVE
         self._begin(stored, self._values, handed_out)
+
+    def overtaken(self) -> str:
+        """The names whose values the application has changed since others' have taken
+        their place, so that nobody sees that any more."""
+        changed = []
+        for name, value, own in self._replaced:
+            with contextlib.suppress(NotSerializable):
+                if self.packing.dumps(name, value) == own:
+                    continue
+            changed.append(shortened(name))
+        return ", ".join(changed)
 
     def lose(self, changes: Changes) -> None:
         """Go on as if everything had been saved, though nothing was or will be."""

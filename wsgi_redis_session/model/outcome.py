@@ -14,6 +14,9 @@ class Outcome(t.NamedTuple):
     #: caches may go without it.
     renewal: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Outcome {'with' if self.cookie else 'without'} a cookie>"
+
 
 #: The browser's cookie stands.
 UNCHANGED = Outcome()

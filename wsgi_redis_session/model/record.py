@@ -139,9 +139,19 @@ class Record(t.NamedTuple):
         return bool(self.revisions)
 
     @property
+    def ids(self) -> list[str]:
+        """Under which digest it is in Redis, if it is."""
+        return [self.id] if self.stored else []
+
+    @property
     def revision(self) -> bytes:
         """What the last writer has drawn."""
         return self.revisions[:_REVISION_BYTES]
+
+    def has(self, revision: bytes) -> bool:
+        """Whether a writer that has drawn this is among the last ones."""
+        kept = range(0, len(self.revisions), _REVISION_BYTES)
+        return any(self.revisions.startswith(revision, at) for at in kept)
 
     def revised(self, packed: cabc.Mapping[str, bytes], permanent: bool) -> Record:
         """The same session with other contents, as a writer wants to store it."""
@@ -197,6 +207,9 @@ class Stored(t.NamedTuple):
     #: The wrapped data key; empty where nothing is sealed.
     envelope: bytes = b""
 
+    def __repr__(self) -> str:
+        return f"<Stored {self.binding.hex()}>"
+
     def under(self, sid: str, session_id: str, drawn: int) -> Record:
         """The session of a session id, to which the caller knows it to be bound.
 
@@ -245,6 +258,9 @@ class Tombstone(t.NamedTuple):
     wrapped_sid: bytes = b""
     #: What it held when it was renewed; only where nobody was logged in.
     frozen: Stored | None = None
+
+    def __repr__(self) -> str:
+        return f"<Tombstone {self.state.name} {self.successor}>"
 
     @classmethod
     def moved(cls, sid: str, successor: Record) -> Tombstone:

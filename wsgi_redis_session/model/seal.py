@@ -30,7 +30,7 @@ from .record import Sealed
 from .record import Stored
 from .record import url_safe_base64
 
-_SALT = b"wsgi-redis-session encryption"
+_SALT = b"wsgi-redis-session encryption "
 _KEY_BYTES = 32
 _KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
@@ -50,18 +50,26 @@ class Seal:
     """Seals what is stored, and opens it.
 
     ``secret_keys`` are the secrets of the site: the first one wraps data keys, the
-    others still open what they have wrapped. ``accepts_plain`` says whether sessions
-    are read that are not sealed.
+    others still open what they have wrapped. What is sealed opens under the same
+    ``key_prefix`` only. ``accepts_plain`` says whether sessions are read that are not
+    sealed.
     """
 
     def __init__(
-        self, secret_keys: cabc.Iterable[bytes], *, accepts_plain: bool
+        self,
+        secret_keys: cabc.Sequence[bytes],
+        key_prefix: str,
+        *,
+        accepts_plain: bool,
     ) -> None:
         # The first half of HKDF, which is the same for all sessions.
-        self._extracted = [
-            HMAC(hmac.digest(_SALT, key, "sha256"), SHA256()) for key in secret_keys
-        ]
+        salt = _SALT + key_prefix.encode()
+        extracted = [hmac.digest(salt, key, "sha256") for key in secret_keys]
+        self._extracted = [HMAC(key, SHA256()) for key in extracted]
         self._accepts_plain = accepts_plain
+        #: Seal what is known of users, by the same secrets.
+        self.of_users = [UserSeal(key) for key in extracted]
+        self.users_are_plain = accepts_plain
 
     def open(self, stored: Stored, sid: str, session_id: str, drawn: int) -> Record:
         """The session of a session id.
@@ -142,6 +150,36 @@ class Seal:
                 continue
             return Sealed(key, key_id, AESGCM(key), envelope, hidden, {}, is_stale)
         raise Undecodable("the data key is that of another session or another secret")
+
+
+class UserSeal:
+    """Hides who has which sessions, and seals what is known of them.
+
+    Unlike a session's values this opens with the secret alone: it is for the site to
+    know a user's sessions.
+    """
+
+    def __init__(self, extracted: bytes) -> None:
+        self._naming = hmac.digest(extracted, b"users\1", "sha256")
+        self._aead = AESGCM(hmac.digest(extracted, b"devices\1", "sha256"))
+
+    def name(self, user: bytes) -> bytes:
+        """What stands for a user in Redis."""
+        return hmac.digest(self._naming, user, "sha256")
+
+    def close(self, plain: bytes, about: bytes) -> bytes:
+        """Seal something, so that it opens only where the same is true of it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return _MARK + nonce + self._aead.encrypt(nonce, plain, about)
+
+    def open(self, data: bytes, about: bytes) -> bytes:
+        """The way back; raises :exc:`~wsgi_redis_session.errors.Undecodable`."""
+        if data[:2] != _MARK:
+            raise Undecodable("what is known of a session is not sealed")
+        try:
+            return self._aead.decrypt(data[2:14], data[14:], about)
+        except (InvalidTag, ValueError):
+            raise Undecodable("it is not what was sealed here") from None
 
 
 def hide(key: bytes, name: str) -> str:

@@ -6,6 +6,7 @@ either has an outcome, or teaches the commit something that the next step depend
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ..errors import SessionTooLarge
@@ -15,7 +16,6 @@ from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
 from ..model.record import Record
-from ..model.record import shortened
 from ..model.record import State
 from ..model.record import Tombstone
 from ..store.results import Conflict
@@ -52,6 +52,7 @@ class Commit:
         self._outlook = Outlook(exchange, draft, version, self._deadline)
         #: What is stored under a new session id that nobody knows yet.
         self._successor: Successor | None = None
+        self._drawn = b""  # by an attempt to save, whose reply may have got lost
 
     def run(self) -> Outcome:
         """Raises what :meth:`SessionManager.commit` promises."""
@@ -85,14 +86,11 @@ class Commit:
             case Step.CREATE:
                 return self._create(self._outlook.version.whole())
             case Step.PART:
-                tombstone = self._outlook.tombstone
-                frozen = tombstone.frozen if tombstone else None
-                now = self._parts.lifetimes.now()
-                return self._create(self._outlook.version.parted(frozen, now))
+                return self._create(self._outlook.parted())
             case Step.RENEW | Step.MOVE:
                 return self._renew(is_closing=step is Step.RENEW)
             case Step.FOLLOW:
-                self._follow()
+                return self._follow()
             case Step.END:
                 return self._end()
             case Step.DROP:
@@ -122,6 +120,7 @@ class Commit:
         if expiry is None:
             return self._lose("its lifetime is over")
         whole = version.whole()
+        self._drawn = whole.revision
         directory = self._parts.directory if version.sets_kind else None
         if directory is not None:
             # It may live longer from now on, and so does what the index knows of it.
@@ -138,11 +137,7 @@ class Commit:
         if type(result) is Saved:
             return self._saved(result)
         if isinstance(result, TooLarge):
-            raise SessionTooLarge(
-                f"With what others have stored meanwhile, the session would have "
-                f"{result.size} {result.unit}, more than max_{result.unit}="
-                f"{result.limit}, and was not saved."
-            )
+            raise SessionTooLarge(f"With what others have stored meanwhile, {result}")
         if isinstance(result, Conflict):
             self._outlook.meet(result.theirs)
         else:
@@ -210,7 +205,7 @@ class Commit:
             return None
         if found is not None:
             self._outlook.tell("merged", found)
-            self._outlook.meet(found)
+            self._meet(found)
             return None
         if predecessor is not None:
             outcome = self._go_on_as(new, "migrated")
@@ -234,7 +229,7 @@ class Commit:
         self._outlook.see(found)
         return None
 
-    def _follow(self) -> None:
+    def _follow(self) -> Outcome | None:
         """Go on with the session under its new session id."""
         exchange, adopts = self._exchange, self._wish.adopts
         assert self._outlook.tombstone is not None
@@ -252,21 +247,32 @@ class Commit:
         exchange.is_cookie_due = adopts
         if isinstance(found, Tombstone):
             self._outlook.see(found)
+        elif self._drawn and found.has(self._drawn):
+            return self._saved(Saved(found, revived=False, merged=True))
         else:
             self._outlook.sight = Sight(State.LIVE, was_live=True)
-            self._outlook.meet(found)
+            self._meet(found)
+        return None
+
+    def _meet(self, theirs: Record) -> None:
+        try:
+            self._outlook.meet(theirs)
+        except Exception:  # of on_conflict's
+            self._discard()
+            raise
 
     def _end(self) -> Outcome | None:
         """End the session, and every other one that the browser named with it."""
-        exchange, draft, store = self._exchange, self._draft, self._parts.store
-        ended = draft.take_ended()
+        exchange, draft = self._exchange, self._draft
+        ended = draft.to_end()
         if exchange.predecessor is not None:
             exchange.predecessor.end(self._deadline)
-        named = [*self._outlook.named, *([ended.id] if ended.stored else [])]
-        for session_id in dict.fromkeys(named):
-            store.end(self._deadline, session_id)
+        for session_id in dict.fromkeys([*exchange.named, *ended.ids]):
+            self._parts.store.end(self._deadline, session_id)
         is_known = exchange.had_cookie or ended.stored
+        draft.ended = None
         exchange.forget()
+        exchange.dealt_with.clear()
         if ended.stored:
             self._outlook.tell("destroyed", ended)
             if self._parts.directory is not None:
@@ -283,12 +289,9 @@ class Commit:
 
     def _lose(self, reason: str, *, is_outage: bool = False) -> Outcome:
         """Drop the changes. No cookie: the browser may already have a newer one."""
-        lost = [*map(shortened, self._outlook.version.changes.names)]
-        if self._draft.sets_kind:
-            lost.append("whether it is permanent")
+        lost = self._outlook.version.named
         if lost:
-            dropped = ", ".join(lost)
-            detail = f"{reason}; dropped: {dropped}"
+            detail = f"{reason}; dropped: {lost}"
             self._outlook.tell("lost", self._draft.base, detail, is_outage=is_outage)
         self._draft.lose(self._outlook.version.own)
         self._exchange.forget()
@@ -300,8 +303,6 @@ class Commit:
         self._draft.settle(record, self._outlook.version.own)
         self._exchange.forget()
         self._outlook.tell(name, record, detail)
-        if not record.packed:
-            return Outcome(self._exchange.clear_cookie())
         return Outcome(self._exchange.write_cookie(record))
 
     def _begin_successor(self) -> Successor:
@@ -310,7 +311,9 @@ class Commit:
         return self._successor
 
     def _discard(self) -> None:
-        """What was to become the session is none."""
+        """What was to become the session is none. What cannot be taken back has a TTL,
+        so this raises nothing."""
         if self._successor is not None:
-            self._successor.discard()
+            with contextlib.suppress(SessionUnavailable):
+                self._successor.discard()
             self._successor = None

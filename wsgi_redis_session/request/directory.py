@@ -130,7 +130,9 @@ class Directory:
         """Whether a session that is another library's must not become one of ours,
         because all its user's were revoked."""
         user = self._user_key.user(record.packed)
-        return user is not None and self._index.is_marked(deadline, user)
+        if user is None:
+            return False
+        return self._index.is_marked(deadline, user, record.device)
 
     def admit(self, deadline: Deadline, record: Record) -> bool:
         """Another library's session is about to become one of ours, out of any request;
@@ -235,12 +237,12 @@ class Directory:
                 return False
             if only is not None:
                 return entry.known.device == only
-            return entry.entered <= limit
+            return entry.entered <= limits[entry.place]
 
         try:
             if only is None:
                 ttl = self._lifetimes.longest_ttl
-                limit = self._index.mark(deadline.renewed(), name, kept or b"", ttl)
+                limits = self._index.mark(deadline.renewed(), name, kept or b"", ttl)
             self._end_all(deadline, name, is_meant, ended, left)
         except SessionUnavailable as error:
             raise PartlyRevoked(str(error), ended, left) from error

@@ -21,6 +21,7 @@ from ..http.visitor import Visitor
 from ..model.draft import Draft
 from ..model.outcome import Outcome
 from ..model.outcome import UNCHANGED
+from ..model.record import digest
 from ..model.record import Record
 from ..model.record import State
 from ..model.record import Tombstone
@@ -46,30 +47,6 @@ class Exchange:
     It is the source of its session. ``environ`` says how the request came when the
     cookie is written: what stands further inside may have corrected it by then.
     """
-
-    __slots__ = (
-        "_began",
-        "_held",
-        "_locks",
-        "_script_name",
-        "draft",
-        "ends_with_body",
-        "environ",
-        "failure",
-        "had_cookie",
-        "has_left",
-        "is_cookie_due",
-        "is_rotation_due",
-        "old_id",
-        "outage",
-        "outcome",
-        "parts",
-        "predecessor",
-        "session",
-        "stage",
-        "tickets",
-        "tombstone",
-    )
 
     def __init__(self, parts: Parts, environ: WSGIEnvironment) -> None:
         self.parts = parts
@@ -122,6 +99,9 @@ class Exchange:
         #: What stands where a session was renewed or ended, and that id's digest.
         self.tombstone: Tombstone | None = None
         self.old_id = ""
+        #: The digests of session ids that the browser came with, and that were dealt
+        #: with but for a logout.
+        self.dealt_with: list[str] = []
         if self.failure is not None:
             return self._read_empty(self.failure)
         parts, deadline = self.parts, Deadline(self.parts.operation_timeout)
@@ -228,9 +208,13 @@ class Exchange:
             return UNCHANGED
         is_late = stage is Stage.STREAMING
         is_due = self.is_cookie_due or self.is_rotation_due or self.predecessor
-        if draft.is_untouched and (is_late or not is_due):
+        is_stale = self.is_cookie_due and draft.base.is_stale
+        if draft.is_untouched and not (is_stale if is_late else is_due):
             return UNCHANGED
-        return Commit(self, draft, is_late=is_late, may_rotate=may_rotate).run()
+        outcome = Commit(self, draft, is_late=is_late, may_rotate=may_rotate).run()
+        if outcome.cookie is not None:
+            self.outcome = outcome  # a second commit has none for the same session id
+        return outcome
 
     def save(self, status: str, headers: Headers) -> Headers:
         """Save the session; the response's headers, with what the session means for
@@ -241,7 +225,7 @@ class Exchange:
         if self.draft is not None:
             try:
                 may_rotate = not (self.is_rotation_due and is_shared(status, headers))
-                self.outcome = self.commit(may_rotate=may_rotate)
+                self.commit(may_rotate=may_rotate)
             except BaseException:
                 self.abandon()
                 raise
@@ -266,13 +250,17 @@ class Exchange:
         Where it raises, nothing is saved any more.
         """
         self.close_headers()
-        if self.draft is None or self.draft.is_untouched:
+        draft = self.draft
+        if draft is None or (draft.is_untouched and not self.is_cookie_due):
             return
         try:
             self.commit()
         except BaseException:
             self.abandon()
             raise
+        if names := draft.overtaken():
+            detail = f"another request has changed it; dropped: {names}"
+            self.tell("lost", draft.base.id, detail)
 
     def close_headers(self) -> None:
         """The headers have left: nothing may need a cookie from here on."""
@@ -304,8 +292,10 @@ class Exchange:
             self.ends_with_body = False
 
     def write_cookie(self, record: Record) -> str:
-        """The ``Set-Cookie`` value for a session."""
+        """The ``Set-Cookie`` value for a session; one that is empty needs none."""
         self.is_cookie_due = False
+        if not record.packed:
+            return self.clear_cookie()
         return self.parts.written(record, self.environ, self._script_name)
 
     def clear_cookie(self) -> str:
@@ -314,6 +304,15 @@ class Exchange:
 
     def forget(self) -> None:
         """What the browser came with has been dealt with."""
+        self.dealt_with = self.named
+        if self.predecessor is not None:
+            self.dealt_with.append(digest(self.predecessor.sid))
         self.tickets, self.old_id = [], ""
         self.is_cookie_due = self.is_rotation_due = False
         self.predecessor = None
+
+    @property
+    def named(self) -> list[str]:
+        """The digests of all session ids that the browser came with."""
+        old = [self.old_id] if self.old_id else []
+        return [*self.dealt_with, *(digest(one.sid) for one in self.tickets), *old]

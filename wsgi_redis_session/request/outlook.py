@@ -7,7 +7,6 @@ import typing as t
 from ..errors import SessionUnavailable
 from ..events import EventName
 from ..model.draft import Draft
-from ..model.record import digest
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import State
@@ -40,12 +39,10 @@ class Outlook:
         #: What stands in the place of the session, once that is known.
         self.tombstone = exchange.tombstone
 
-    @property
-    def named(self) -> list[str]:
-        """The digests of all session ids that the browser came with."""
-        exchange = self._exchange
-        found = [digest(ticket.sid) for ticket in exchange.tickets]
-        return [*found, exchange.old_id] if exchange.old_id else found
+    def parted(self) -> Record:
+        """A session of the request's own, with what it may take along."""
+        frozen = self.tombstone.frozen if self.tombstone else None
+        return self.version.parted(frozen, self._exchange.now())
 
     def see(self, found: Tombstone) -> None:
         """The session is not there any more."""

@@ -35,6 +35,16 @@ class Version:
         #: The session as it was last seen, and what the request does to that.
         self.seen = draft.base
         self.changes = self.own
+        # Whether nothing that others have kept for themselves may come along.
+        self._shuts_out = False
+
+    @property
+    def named(self) -> str:
+        """What the request has changed, as an event says it."""
+        names = [*map(shortened, self.changes.names)]
+        if self._draft.sets_kind:
+            names.append("whether it is permanent")
+        return ", ".join(names)
 
     def shut_out(self, user: UserChange, authenticated: int | None) -> None:
         """The session is to get a new session id that shuts the old one out: what the
@@ -49,12 +59,13 @@ class Version:
         elif user is UserChange.LOGOUT:
             packed.pop(AUTHENTICATED, None)
         self.own = self.changes = Changes.between(self._draft.base.packed, packed)
+        self._shuts_out = True
 
     def rebase(self, theirs: Record) -> list[str]:
         """Bring the changes onto what others have stored meanwhile; where both have
         changed a name, ``on_conflict`` decides. These names are returned."""
         base, changes = self.seen.packed, self.changes
-        packed = changes.onto(theirs.packed)
+        packed = self._onto(theirs.packed)
         decide, decided = self._config.on_conflict, []
         for name in changes.names if decide is not None else ():
             versions = [
@@ -116,8 +127,15 @@ class Version:
         renewed, as far as that may be known."""
         if frozen is None:
             return self.assigned(now)
-        packed = self.changes.onto(frozen.packed)
-        return self._anew(packed, now, created=frozen.created)
+        packed = self._onto(frozen.packed)
+        anew = self._anew(packed, now, created=frozen.created)
+        return anew._replace(device=frozen.device)
+
+    def _onto(self, theirs: cabc.Mapping[str, bytes]) -> dict[str, bytes]:
+        packed = self.changes.onto(theirs)
+        if self._shuts_out and CSRF not in self._draft.assigned:
+            packed.pop(CSRF, None)  # of whoever had the old session id
+        return packed
 
     def _anew(
         self, packed: cabc.Mapping[str, bytes], now: int, *, created: int

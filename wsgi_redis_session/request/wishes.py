@@ -45,8 +45,6 @@ def wished(
         may_be_login=user_key.name is None and draft.may_be_login,
         rotates=may_rotate and exchange.is_rotation_due,
         adopts=exchange.predecessor is not None and draft.state is State.LIVE,
-        reseals=(
-            exchange.is_cookie_due and draft.must_save is None and draft.base.is_stale
-        ),
+        reseals=exchange.is_cookie_due and draft.base.is_stale,
         is_late=is_late,
     )

@@ -18,6 +18,9 @@ from ..transport.question import Question
 from ..transport.transport import Transport
 from .scripts import Script
 
+#: Of a script of ours, a letter and what follows.
+Reply = tuple[bytes, bytes]
+
 
 def digits(number: int) -> bytes:
     """A number as a word of a command."""
@@ -91,7 +94,7 @@ class Commands:
         echo: bytes,
         args: Command,
         again: Command = (),
-    ) -> tuple[bytes, bytes]:
+    ) -> Reply:
         """Run a script that writes one session; the letter of its reply and what
         follows.
 
@@ -106,7 +109,7 @@ class Commands:
         try:
             reply = self._run(deadline, script, key, args, is_ours, again or args)
         except ResponseError as error:
-            raise self._refused(error) from error
+            raise self._failed(error) from error
         except Misdirected:
             raise SessionUnavailable(
                 "Redis answered somebody else's question twice"
@@ -138,7 +141,7 @@ class Commands:
         try:
             return self.transport.send(question)
         except ResponseError as error:
-            raise self._refused(error) from error
+            raise self._failed(error) from error
 
     def _refused(
         self, error: ResponseError | Misdirected
@@ -147,4 +150,7 @@ class Commands:
             return Undecodable("the value is that of another session")
         if "WRONGTYPE" in str(error):
             return Undecodable("the key holds no string")
+        return self._failed(error)
+
+    def _failed(self, error: ResponseError) -> SessionUnavailable:
         return SessionUnavailable(f"{self.transport.place} refuses a command: {error}")

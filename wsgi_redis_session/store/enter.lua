@@ -17,8 +17,11 @@ local ttl, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local device = string.sub(known, 1, 8)
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local mark, revoked = redis.call('HGET', key, 'mark'), 0
-if mark then
+local mark, revoked = redis.pcall('HGET', key, 'mark'), 0
+if type(mark) == 'table' then
+  -- What is no hash is no index.
+  redis.call('DEL', key)
+elseif mark and #mark >= 16 then
   local is_kept = string.sub(mark, 17) == device
   revoked = struct.unpack('>I8', mark, is_kept and 9 or 1)
 end
@@ -28,7 +31,7 @@ if before == '' then
   if revoked > 0 then age = math.max(1, now - revoked) end
 else
   local found = redis.call('HGET', key, before)
-  if found then entered = struct.unpack('>I8', found)
+  if found and #found >= 8 then entered = struct.unpack('>I8', found)
   elseif revoked > 0 then return digest .. 'R' end
 end
 
@@ -44,7 +47,9 @@ if digest ~= before then
 end
 for i = 1, #fields, 2 do
   local field, value = fields[i], fields[i + 1]
-  if #field == 24 then
+  if #field == 24 and #value < 49 then
+    redis.call('HDEL', key, field)
+  elseif #field == 24 and field ~= digest then
     local began, seen, lasts = struct.unpack('>I8I8I8', value)
     local other = string.sub(value, 25, 32)
     if now > seen + 2000 * lasts then redis.call('HDEL', key, field)

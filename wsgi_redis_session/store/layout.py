@@ -170,6 +170,11 @@ def is_tombstone(value: bytes) -> bool:
     return value[:1] == _TOMBSTONE
 
 
+def is_ended(tombstone: bytes) -> bool:
+    """Whether it is that of a session whose visitor has logged out."""
+    return tombstone[1:2] == State.ENDED.value.encode("ascii")
+
+
 def write_tombstone(tombstone: Tombstone) -> bytes:
     """The value of a tombstone, without what was frozen."""
     state = tombstone.state.value.encode("ascii")

@@ -39,3 +39,9 @@ class TooLarge(t.NamedTuple):
     size: int
     unit: str
     limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"the session would have {self.size} {self.unit}, more than "
+            f"max_{self.unit}={self.limit}, and was not saved."
+        )

@@ -132,8 +132,11 @@ else size = '\223' .. struct.pack('>I4', count) end
 local flags = sub(sets_kind == 1 and ours or stored, 2, 2)
 local value = '\1' .. flags .. revision .. sub(stored, 3, 26) .. sub(stored, 35, map - 1)
   .. size .. table.concat(parts)
-if changed > 0 and max_bytes > 0 and #value > max_bytes then
-  return revision .. 'B' .. #value
+-- Names and values alone, for which the limit is: without the header, and without what
+-- it takes at most to store each, or to seal it.
+local bytes = #value - map - 4 - count * (key_id == '' and 10 or 56)
+if changed > 0 and max_bytes > 0 and bytes > max_bytes then
+  return revision .. 'B' .. bytes
 end
 if changed > 0 and max_names > 0 and count > max_names then
   return revision .. 'N' .. count

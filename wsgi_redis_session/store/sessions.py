@@ -29,6 +29,7 @@ from ..transport.transport import Transport
 from . import layout
 from .commands import Commands
 from .commands import digits
+from .commands import Reply
 from .results import Conflict
 from .results import Limits
 from .results import Saved
@@ -110,10 +111,16 @@ class RedisStore:
         self, deadline: Deadline, sid: str, tombstone: Tombstone, now: int
     ) -> Record | Tombstone:
         """What is stored where a tombstone leads that was found under ``sid``."""
-        try:
-            return self.load(deadline, tombstone.successor_of(sid), now)
-        except Undecodable:
-            return _GONE
+        for _ in range(MAX_LINKS):
+            try:
+                sid = tombstone.successor_of(sid)
+                found = self.load(deadline, sid, now)
+            except Undecodable:
+                return _GONE
+            if isinstance(found, Record) or found.state is not State.MOVED:
+                return found
+            tombstone = found
+        return _GONE
 
     def create(self, deadline: Deadline, record: Record, ttl: int) -> Record | None:
         """Store a new session; how it is stored, ``None`` if its id is taken."""
@@ -161,8 +168,7 @@ class RedisStore:
     ) -> Saved | Conflict | TooLarge | Tombstone:
         """Replace what was loaded, or merge into what others have saved meanwhile.
 
-        ``ours`` is stored under its own session id, which is that of ``base`` or of its
-        successor.
+        ``ours`` has the session id of ``base``, or of its successor.
 
         Raises :exc:`~wsgi_redis_session.SessionUnavailable` also where a reply was lost
         and, with ``detect_conflicts``, nobody can tell any more whether it was saved.
@@ -172,11 +178,9 @@ class RedisStore:
             names = self._seal.words(changes.names, base, ours, detect_conflicts)
         else:
             names = changes.words(base.packed if detect_conflicts else None)
-        empty_ttl = min(EMPTY_TTL, expiry.transient)
-        once, again = merging(
-            expiry, empty_ttl, self._limits, changes, sets_kind=sets_kind
-        )
-        ttl = expiry.of(ours.permanent) if ours.packed else empty_ttl
+        empty = min(EMPTY_TTL, expiry.transient)
+        once, again = merging(expiry, empty, self._limits, changes, sets_kind=sets_kind)
+        ttl = expiry.of(ours.permanent) if ours.packed else empty
         head = (base.revision, layout.write(ours), b"%d" % ttl)
         key, args = self.key_prefix + ours.id, (*head, once, *names)
         letter, data = self._commands.change(
@@ -258,13 +262,11 @@ class RedisStore:
         what took its place. Whether there was one."""
         return self._end(deadline, session_id, b"1")[0] == b"E"
 
-    def _end(
-        self, deadline: Deadline, session_id: str, *more: bytes
-    ) -> tuple[bytes, bytes]:
+    def _end(self, deadline: Deadline, session_id: str, bars: bytes = b"0") -> Reply:
         echo = session_id.encode("ascii")
-        args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), *more)
-        key = self.key_prefix + session_id
-        return self._commands.change(deadline, END, key, echo, args)
+        args = (echo, _ENDED, digits(ENDED_TTL), digits(RENEWED_TTL), bars)
+        key, again = self.key_prefix + session_id, (*args, b"1")
+        return self._commands.change(deadline, END, key, echo, (*args, b"0"), again)
 
     def barred(self, deadline: Deadline, seen: Record) -> Tombstone | None:
         """End a session that must not go on; ``None`` if that was done, else what has
@@ -293,7 +295,7 @@ class RedisStore:
                 yield None if head is None else head.permanent
 
     def goes_on(self, deadline: Deadline, session_id: str) -> bool:
-        """Whether there is a session under this digest, or one that took its place."""
+        """Whether it goes on, here or elsewhere, and nobody has logged out."""
         seen = set[str]()
         while session_id and session_id not in seen and len(seen) < MAX_LINKS:
             seen.add(session_id)
@@ -301,20 +303,18 @@ class RedisStore:
             head = self._commands.read(deadline, "GETRANGE", key, "0", "25")
             if not layout.is_tombstone(head):
                 return bool(head)
-            session_id = layout.successor(head)
+            session_id = "" if layout.is_ended(head) else layout.successor(head)
         return False
 
     def left(self, deadline: Deadline, session_id: str) -> int:
         """How long what is under a digest will be there yet, in milliseconds; 0 where
         there is nothing."""
-        return max(
-            0, int(self._commands.read(deadline, "PTTL", self.key_prefix + session_id))
-        )
+        key = self.key_prefix + session_id
+        return max(0, int(self._commands.read(deadline, "PTTL", key)))
 
     def _read(self, value: bytes, known: Record) -> Record:
         """A value that a script has returned for a session that we know."""
         try:
             return self._open(layout.read(value), known.sid, known.id, known.drawn)
         except Undecodable as error:
-            message = f"what is stored cannot be read: {error}"
-            raise SessionUnavailable(message) from error
+            raise SessionUnavailable(f"it is stored unreadably: {error}") from error

@@ -19,6 +19,10 @@ offset bytes
 49           a MessagePack array: the address and the user agent, nil where not kept
 ====== ===== ========================================================================
 
+With the option ``encrypt`` that array is sealed with the secret, from which the digest
+of the user is made as well. So with several secrets a user has several keys: all are
+looked at, and what is seen goes under the first one.
+
 A session is entered before it is stored. So whatever stops a login leaves at worst an
 entry without a session, never a session that the index does not know.
 """
@@ -33,7 +37,6 @@ import typing as t
 import ormsgpack
 
 from ..errors import SessionUnavailable
-from ..errors import Undecodable
 from ..model.record import is_digest
 from ..model.record import url_safe_base64
 from ..transport.deadline import Deadline
@@ -42,6 +45,10 @@ from .commands import Commands
 from .commands import digits
 from .scripts import DEVICES
 from .scripts import ENTER
+
+if t.TYPE_CHECKING:
+    from ..model.seal import Seal
+    from ..model.seal import UserSeal
 
 #: Who a session belongs to, as applications name them.
 User = str
@@ -77,6 +84,8 @@ class Entry(t.NamedTuple):
     #: How long ago this was written, in milliseconds.
     age: int
     known: Known
+    #: Under which of the user's keys, where there are several.
+    place: int
 
 
 class Entered(t.NamedTuple):
@@ -97,9 +106,14 @@ class UserIndex:
     not answer, and may be repeated after a lost reply.
     """
 
-    def __init__(self, transport: Transport, key_prefix: str) -> None:
+    def __init__(
+        self, transport: Transport, key_prefix: str, seal: Seal | None
+    ) -> None:
         self._commands = Commands(transport)
         self._prefix = f"{key_prefix}user:"
+        self._seals: list[UserSeal | None] = [*seal.of_users] if seal else []
+        if seal is None or seal.users_are_plain:
+            self._seals.append(None)
 
     def enter(
         self,
@@ -119,16 +133,19 @@ class UserIndex:
         that are above the ``limit``. ``None`` for a session that was there before all
         the user's sessions were revoked.
         """
+        echo, head = session_id.encode("ascii"), _KNOWN.pack(*known[:4])
         details = ormsgpack.packb([known.address, known.user_agent])
+        if seal := self._seals[0]:
+            details = seal.close(details, echo + head)
         args = (
-            session_id.encode("ascii"),
+            echo,
             before.encode("ascii"),
-            _KNOWN.pack(*known[:4]) + details,
+            head + details,
             digits(ttl),
             digits(limit),
         )
-        key = self._prefix + _digest(user)
-        letter, data = self._commands.change(deadline, ENTER, key, args[0], args)
+        key = self._prefix + _digest(user, seal)
+        letter, data = self._commands.change(deadline, ENTER, key, echo, args)
         if letter == b"R":
             return None
         (age,) = _NUMBER.unpack_from(data)
@@ -141,64 +158,87 @@ class UserIndex:
         self, deadline: Deadline, user: User, session_ids: cabc.Iterable[str]
     ) -> None:
         """Remove sessions that have ended."""
-        key = self._prefix + _digest(user)
-        self._commands.write(deadline, "HDEL", key, *session_ids)
+        ids = [*session_ids]
+        for seal in self._seals:
+            key = self._prefix + _digest(user, seal)
+            self._commands.write(deadline, "HDEL", key, *ids)
 
-    def is_marked(self, deadline: Deadline, user: User) -> bool:
-        """Whether all sessions of a user were revoked that are as old as any."""
-        key = self._prefix + _digest(user)
-        return bool(self._commands.read(deadline, "HEXISTS", key, "mark"))
+    def is_marked(self, deadline: Deadline, user: User, device: bytes) -> bool:
+        """Whether all sessions of a user were revoked that are as old as any, those of
+        this device included."""
+        key = self._prefix + _digest(user, self._seals[0])
+        mark: bytes = self._commands.read(deadline, "HGET", key, "mark") or b""
+        before = mark[8:16] if mark[16:] == device else mark[:8]
+        return before.strip(b"\0") != b""
 
     def entries(self, deadline: Deadline, user: User) -> list[Entry]:
         """The sessions of a user, in no order, with some that have ended."""
-        return self._devices(deadline, user, b"0", b"", b"0")[1]
+        found: dict[str, Entry] = {}
+        for place in range(len(self._seals)):
+            _, entries = self._devices(deadline, user, place, b"0", b"", b"0")
+            found = {entry.id: entry for entry in entries} | found
+        return [*found.values()]
 
-    def mark(self, deadline: Deadline, user: User, kept: bytes, ttl: int) -> int:
+    def mark(self, deadline: Deadline, user: User, kept: bytes, ttl: int) -> list[int]:
         """All sessions of a user are about to end, but those of the device that is
         kept; for so many milliseconds none is taken in whose request began before.
 
-        Returns when that was, in microseconds by the server's clock.
+        Returns when that was, in microseconds by the server's clock, for each of the
+        user's keys.
         """
-        return self._devices(deadline, user, b"1", kept, digits(ttl))[0]
+        args = b"1", kept, digits(ttl)
+        places = range(len(self._seals))
+        return [self._devices(deadline, user, place, *args)[0] for place in places]
 
     def _devices(
-        self, deadline: Deadline, user: User, *args: bytes
+        self, deadline: Deadline, user: User, place: int, *args: bytes
     ) -> tuple[int, list[Entry]]:
-        digest = _digest(user)
+        seal = self._seals[place]
+        digest = _digest(user, seal)
         echo = digest.encode("ascii")
         _, data = self._commands.change(
             deadline, DEVICES, self._prefix + digest, echo, (echo, *args)
         )
         try:
-            return _read(data)
-        except (struct.error, ValueError, TypeError) as error:
+            return _read(data, place, seal)
+        except (struct.error, ValueError) as error:
             message = f"the index of a user cannot be read: {error}"
             raise SessionUnavailable(message) from error
 
 
-def _read(data: bytes) -> tuple[int, list[Entry]]:
+def _read(data: bytes, place: int, seal: UserSeal | None) -> tuple[int, list[Entry]]:
     (now,) = _NUMBER.unpack_from(data)
     at, found = _NUMBER.size, []
     while at < len(data):
-        session_id = data[at : at + _DIGEST_BYTES].decode("ascii")
+        session_id = data[at : at + _DIGEST_BYTES].decode("latin-1")
         at += _DIGEST_BYTES
         (size,) = _SIZE.unpack_from(data, at)
         at += _SIZE.size
-        found.append(_entry(session_id, data[at : at + size], now))
+        if is_digest(session_id):  # else it was not written here
+            value = data[at : at + size]
+            entered, written, _ = _TIMES.unpack_from(value)
+            known = _known(session_id, value[_TIMES.size :], seal)
+            age = (now - written) // 1000
+            found.append(Entry(session_id, entered, age, known, place))
         at += size
     return now, found
 
 
-def _entry(session_id: str, value: bytes, now: int) -> Entry:
-    if not is_digest(session_id):
-        raise Undecodable("a field is no digest")
-    entered, written, _ = _TIMES.unpack_from(value)
-    device, created, seen, permanent = _KNOWN.unpack_from(value, _TIMES.size)
-    address, user_agent = ormsgpack.unpackb(value[_TIMES.size + _KNOWN.size :])
-    known = Known(device, created, seen, permanent, address, user_agent)
-    return Entry(session_id, entered, (now - written) // 1000, known)
+def _known(session_id: str, value: bytes, seal: UserSeal | None) -> Known:
+    """What is known of a session; without what cannot be read, because it is to be
+    found all the same when it is to end."""
+    head, details = value[: _KNOWN.size], value[_KNOWN.size :]
+    known = Known(*_KNOWN.unpack(head))
+    try:
+        if seal is not None:
+            details = seal.open(details, session_id.encode("ascii") + head)
+        address, user_agent = ormsgpack.unpackb(details)
+    except (ValueError, TypeError):
+        return known
+    return known._replace(address=address, user_agent=user_agent)
 
 
-def _digest(user: User) -> str:
-    sha = hashlib.sha256(user.encode("utf-8", "surrogatepass")).digest()
-    return url_safe_base64(sha[:18]).decode("ascii")
+def _digest(user: User, seal: UserSeal | None) -> str:
+    raw = user.encode("utf-8", "surrogatepass")
+    name = seal.name(raw) if seal else hashlib.sha256(raw).digest()
+    return url_safe_base64(name[:18]).decode("ascii")
