@@ -107,7 +107,7 @@ def report(
     """What becomes of so many requests, with these variables in the environment."""
     statuses: list[int] = []
     total = names = 0
-    beginner = SessionManager(server.url, secret_key=SECRET_KEY)
+    beginner = SessionManager(server.url, secret_key=SECRET_KEY, encrypt=False)
     variables["SESSION_REDIS"] = server.url
     with gunicorn("contention:busy_site()", worker, 2, **variables) as port:
         began = time.monotonic()

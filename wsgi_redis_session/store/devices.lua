@@ -10,12 +10,17 @@
 -- microseconds, and for each session its digest and what is known of it, after its
 -- length.
 local key = KEYS[1]
-if redis.call('TYPE', key).ok ~= 'hash' then redis.call('DEL', key) end
+local mark = redis.pcall('HGET', key, 'mark')
+if type(mark) == 'table' then
+  -- What is no hash is no index.
+  redis.call('DEL', key)
+  mark = nil
+end
 local time = redis.call('TIME')
 local now = struct.pack('>I8', time[1] * 1000000 + time[2])
 if ARGV[2] == '1' then
   -- What is kept now is not kept from what was revoked before.
-  local mark, before = redis.call('HGET', key, 'mark'), struct.pack('>I8', 0)
+  local before = struct.pack('>I8', 0)
   if mark and #mark >= 16 then
     local was_kept = ARGV[3] ~= '' and string.sub(mark, 17) == ARGV[3]
     before = was_kept and string.sub(mark, 9, 16) or string.sub(mark, 1, 8)
