@@ -346,6 +346,19 @@ def test_change_after_the_application_failed_is_no_error() -> None:
     visitor.session.destroy()
 
 
+def test_value_that_can_be_read_but_not_even_compared_is_no_change() -> None:
+    visitor = Visitor({"a": 1})
+    inner = b"\x91" * 900 + b"\xc0"
+    deep = b"\x91" * 900 + b"\xc9" + len(inner).to_bytes(4) + b"\x01" + inner
+    visitor.draft.settle(
+        visitor.draft.base.revised({"a": b"\x01", "deep": deep}, False),
+        visitor.draft.changes(),
+    )
+    assert visitor.session["deep"]
+    visitor.session["a"] = 2
+    assert visitor.changes() == (["a"], [])
+
+
 def test_value_that_can_be_read_but_not_stored_is_no_change() -> None:
     nested: list[t.Any] = []
     for _ in range(500):

@@ -31,8 +31,9 @@ class Packing:
             ) from error
 
     def keeps(self, value: t.Any, packed: bytes) -> bool:
-        """Whether a value is what was unpacked from these bytes."""
+        """Whether a value is what was unpacked from these bytes, as far as can be told:
+        what is too deep to be compared cannot have been stored here."""
         try:
             return bool(self.loads(packed) == value)
         except RecursionError:
-            return False
+            return True
