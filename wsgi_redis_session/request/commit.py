@@ -172,7 +172,8 @@ class Commit:
         if expiry is None:
             return self._lose("its lifetime is over")
         successor = self._begin_successor()
-        new = successor.store(record, expiry)
+        # Where a form was sent twice, one browser logs in twice.
+        new = successor.store(record, expiry, counts_as=self._outlook.earlier_device)
         if new is None:
             return self._lose(_REVOKED)
         outcome = self._go_on_as(new, "created")

@@ -89,20 +89,24 @@ class Directory:
         ttl: int,
         request: Request,
         before: str = "",
+        counts_as: bytes = b"",
     ) -> list[tuple[str, bytes]] | None:
         """A session is about to be stored for so many milliseconds, in the place of
         another one or, without ``before``, because its user logs in.
 
-        Returns which sessions are too many now. ``None`` where this one must not be,
-        because all the user's were revoked since the request began; it is for the
-        caller to let it :meth:`leave`, when nothing is stored.
+        Returns which sessions are too many now, where this one ``counts_as`` its own
+        device or another one. ``None`` where it must not be, because all the user's were
+        revoked since the request began; the caller lets it :meth:`leave`, when nothing
+        is stored.
         """
         user = self._user_key.user(record.packed)
         if user is None:
             return []
         for _ in range(_ATTEMPTS):
             age = request.age
-            entered = self._enter(deadline, user, record, ttl, request.visitor, before)
+            entered = self._enter(
+                deadline, user, record, ttl, request.visitor, before, counts_as
+            )
             if entered is None:
                 return None
             # Redis took the command in at some time while this request waited for it.
@@ -154,6 +158,7 @@ class Directory:
         ttl: int,
         visitor: Visitor,
         before: str,
+        counts_as: bytes = b"",
     ) -> Entered | None:
         known = Known(
             record.device,
@@ -164,7 +169,14 @@ class Directory:
         )
         limit = 0 if before else self._limit
         return self._index.enter(
-            deadline, user, record.id, known, ttl, before=before, limit=limit
+            deadline,
+            user,
+            record.id,
+            known,
+            ttl,
+            before=before,
+            limit=limit,
+            counts_as=counts_as,
         )
 
     def leave(self, deadline: Deadline, record: Record) -> None:
@@ -198,7 +210,7 @@ class Directory:
                 self._index.leave(deadline, user, done)
             if missed:  # it has ended by itself, or got a new session id
                 self._end_all(
-                    deadline, user, lambda it: it.known.device in missed, [], []
+                    deadline, user, lambda entry: entry.counts_as in missed, [], []
                 )
 
     # What sites ask.

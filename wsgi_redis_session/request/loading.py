@@ -225,7 +225,6 @@ class Loader:
         if frozen is not None:
             base = base._replace(
                 created=frozen.created,
-                device=frozen.device,
                 permanent=frozen.permanent,
                 packed=frozen.packed,
             )

@@ -39,6 +39,12 @@ class Outlook:
         #: What stands in the place of the session, once that is known.
         self.tombstone = exchange.tombstone
 
+    @property
+    def earlier_device(self) -> bytes:
+        """That of the session before somebody has logged in with it."""
+        frozen = self.tombstone.frozen if self.tombstone else None
+        return frozen.device if frozen else b""
+
     def parted(self) -> Record:
         """A session of the request's own, with what it may take along."""
         frozen = self.tombstone.frozen if self.tombstone else None

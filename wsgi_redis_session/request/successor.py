@@ -36,11 +36,16 @@ class Successor:
         self.record: Record | None = None
 
     def store(
-        self, record: Record, expiry: Expiry, continued: str = ""
+        self,
+        record: Record,
+        expiry: Expiry,
+        continued: str = "",
+        counts_as: bytes = b"",
     ) -> Record | None:
         """Store a new session; anew, if there is one already.
 
-        ``continued`` is the digest of the session that it continues for the same user.
+        ``continued`` is the digest of the session that it continues for the same user,
+        ``counts_as`` the device that it may be as well.
         ``None`` where all the user's sessions were revoked, so that there must be none.
         """
         parts, before = self._parts, self.record
@@ -52,7 +57,7 @@ class Successor:
         directory = parts.directory
         if directory is not None:
             surplus = directory.enter(
-                self._deadline, record, ttl, self._request, continued
+                self._deadline, record, ttl, self._request, continued, counts_as
             )
             if surplus is None:
                 self.record = record

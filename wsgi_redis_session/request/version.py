@@ -128,8 +128,7 @@ class Version:
         if frozen is None:
             return self.assigned(now)
         packed = self._onto(frozen.packed)
-        anew = self._anew(packed, now, created=frozen.created)
-        return anew._replace(device=frozen.device)
+        return self._anew(packed, now, created=frozen.created)
 
     def _onto(self, theirs: cabc.Mapping[str, bytes]) -> dict[str, bytes]:
         packed = self.changes.onto(theirs)

@@ -30,7 +30,7 @@ if ARGV[2] == '1' then
 end
 local found, fields = {ARGV[1], 'L', now}, redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
-  if #fields[i] == 24 and #fields[i + 1] >= 49 then
+  if #fields[i] == 24 and #fields[i + 1] >= 57 then
     table.insert(found, fields[i])
     table.insert(found, struct.pack('>I4', #fields[i + 1]))
     table.insert(found, fields[i + 1])

@@ -6,6 +6,7 @@
 -- ARGV[3] what is known of it; the first 8 bytes are its device
 -- ARGV[4] its TTL in milliseconds
 -- ARGV[5] on how many devices a user may be logged in, 0 for no limit
+-- ARGV[6] the device as which it counts there, '' for its own
 --
 -- Returns ARGV[1], so that no other reply is taken for this one, and
 --   E number sessions  done; how many microseconds ago the user's sessions were revoked,
@@ -26,12 +27,13 @@ elseif mark and #mark >= 16 then
   revoked = struct.unpack('>I8', mark, is_kept and 9 or 1)
 end
 
-local entered, age = now, 0
+local entered, age, counts_as = now, 0, ARGV[6] ~= '' and ARGV[6] or device
 if before == '' then
   if revoked > 0 then age = math.max(1, now - revoked) end
 else
   local found = redis.call('HGET', key, before)
-  if found and #found >= 8 then entered = struct.unpack('>I8', found)
+  if found and #found >= 57 then
+    entered, counts_as = struct.unpack('>I8', found), string.sub(found, 25, 32)
   elseif revoked > 0 then return digest .. 'R' end
 end
 
@@ -47,13 +49,13 @@ if digest ~= before then
 end
 for i = 1, #fields, 2 do
   local field, value = fields[i], fields[i + 1]
-  if #field == 24 and #value < 49 then
+  if #field == 24 and #value < 57 then
     redis.call('HDEL', key, field)
   elseif #field == 24 and field ~= digest then
     local began, seen, lasts = struct.unpack('>I8I8I8', value)
     local other = string.sub(value, 25, 32)
     if now > seen + 2000 * lasts then redis.call('HDEL', key, field)
-    elseif other ~= device and now <= seen + 1000 * lasts then
+    elseif other ~= counts_as and now <= seen + 1000 * lasts then
       if not devices[other] then
         devices[other] = {}
         table.insert(first, other)
@@ -65,7 +67,8 @@ for i = 1, #fields, 2 do
   end
 end
 
-redis.call('HSET', key, digest, struct.pack('>I8I8I8', entered, now, ttl) .. known)
+local times = struct.pack('>I8I8I8', entered, now, ttl)
+redis.call('HSET', key, digest, times .. counts_as .. known)
 redis.call('PEXPIRE', key, math.max(redis.call('PTTL', key), 2 * ttl))
 
 local surplus = ''

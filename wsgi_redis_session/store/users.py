@@ -12,11 +12,12 @@ offset bytes
 0      8     when its user logged in, in microseconds by the server's clock
 8      8     when this was written, by the same clock
 16     8     the session's TTL then, in milliseconds
-24     8     device: the same as in the session
-32     8     when the session began: milliseconds since the epoch
-40     8     when it was last seen, likewise
-48     1     1 if it is permanent
-49           a MessagePack array: the address and the user agent, nil where not kept
+24     8     the device as which it counts where their number is limited
+32     8     device: the same as in the session
+40     8     when the session began: milliseconds since the epoch
+48     8     when it was last seen, likewise
+56     1     1 if it is permanent
+57           a MessagePack array: the address and the user agent, nil where not kept
 ====== ===== ========================================================================
 
 With the option ``encrypt`` that array is sealed with the secret, from which the digest
@@ -53,7 +54,7 @@ if t.TYPE_CHECKING:
 #: Who a session belongs to, as applications name them.
 User = str
 
-_TIMES = struct.Struct(">QQQ")
+_TIMES = struct.Struct(">QQQ8s")
 _KNOWN = struct.Struct(">8sQQ?")
 _SIZE = struct.Struct(">I")
 _NUMBER = struct.Struct(">Q")
@@ -84,6 +85,8 @@ class Entry(t.NamedTuple):
     #: How long ago this was written, in milliseconds.
     age: int
     known: Known
+    #: The device as which it counts where their number is limited.
+    counts_as: bytes
     #: Under which of the user's keys, where there are several.
     place: int
 
@@ -94,8 +97,8 @@ class Entered(t.NamedTuple):
     #: How many microseconds ago all the user's sessions were revoked; ``None`` where
     #: they were not, or that is not for this session.
     revoked: int | None
-    #: The sessions that are too many now: the digests of their session ids, and their
-    #: devices.
+    #: The sessions that are too many now: the digests of their session ids, and the
+    #: devices as which they count.
     surplus: list[tuple[str, bytes]]
 
 
@@ -125,25 +128,21 @@ class UserIndex:
         *,
         before: str = "",
         limit: int = 0,
+        counts_as: bytes = b"",
     ) -> Entered | None:
         """Enter a session, by its digest, with its TTL in milliseconds.
 
         ``before`` is the digest of the session in whose place it comes, or its own
         where it was only seen; it is empty for a login, which makes the others too many
-        that are above the ``limit``. ``None`` for a session that was there before all
-        the user's sessions were revoked.
+        that are above the ``limit``, and ``counts_as`` its own device or another one.
+        ``None`` where it was there before all the user's sessions were revoked.
         """
         echo, head = session_id.encode("ascii"), _KNOWN.pack(*known[:4])
         details = ormsgpack.packb([known.address, known.user_agent])
         if seal := self._seals[0]:
             details = seal.close(details, echo + head)
-        args = (
-            echo,
-            before.encode("ascii"),
-            head + details,
-            digits(ttl),
-            digits(limit),
-        )
+        words = echo, before.encode("ascii"), head + details
+        args = (*words, digits(ttl), digits(limit), counts_as)
         key = self._prefix + _digest(user, seal)
         letter, data = self._commands.change(deadline, ENTER, key, echo, args)
         if letter == b"R":
@@ -216,10 +215,10 @@ def _read(data: bytes, place: int, seal: UserSeal | None) -> tuple[int, list[Ent
         at += _SIZE.size
         if is_digest(session_id):  # else it was not written here
             value = data[at : at + size]
-            entered, written, _ = _TIMES.unpack_from(value)
+            entered, written, _, counts_as = _TIMES.unpack_from(value)
             known = _known(session_id, value[_TIMES.size :], seal)
             age = (now - written) // 1000
-            found.append(Entry(session_id, entered, age, known, place))
+            found.append(Entry(session_id, entered, age, known, counts_as, place))
         at += size
     return now, found
 
