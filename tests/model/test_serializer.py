@@ -28,6 +28,7 @@ from ormsgpack import Ext
 
 from wsgi_redis_session.errors import NotSerializable
 from wsgi_redis_session.errors import Undecodable
+from wsgi_redis_session.model.messagepack import count_levels
 from wsgi_redis_session.model.serializer import MessagePackSerializer
 
 serializer = MessagePackSerializer()
@@ -555,3 +556,16 @@ def test_what_is_only_deep_is_read(levels: int, times: int) -> None:
 def test_many_values_in_tuples_in_tuples_are_read() -> None:
     value = ((([{"a": (number,), "b": "é"} for number in range(3000)], 1), 2), 3)
     assert same(loads(dumps(value)), value)
+
+
+@pytest.mark.parametrize("count", [20, 2000])
+def test_extensions_that_lie_about_their_length_take_no_time(count: int) -> None:
+    lie = b"\x92\xc7\x00\x01" * count + b"\x01" + b"\x90" * 3000
+    inner = b"\xc9" + len(lie).to_bytes(4) + b"\x01" + lie
+    for _ in range(3):
+        inner = b"\x91" + inner + b"\x90" * 1000
+        inner = b"\xc9" + len(inner).to_bytes(4) + b"\x01" + inner
+    with pytest.raises(Undecodable):
+        loads(inner)
+    with pytest.raises(LookupError):
+        count_levels(lie, {1})

@@ -108,6 +108,7 @@ def test_list_leaves_out_what_ended_and_what_is_none_of_ours(
     assert (found["sessions"], found["tombstones"], found["others"]) == (1, 1, 2)
 
 
+@pytest.mark.plain
 def test_show_has_names_and_sizes_and_values_only_where_asked(
     run: Run, manager: SessionManager
 ) -> None:
@@ -144,6 +145,7 @@ def test_show_of_what_cannot_be_read_says_so(
     assert run("show", UNKNOWN, "--json").json["state"] == "undecodable"
 
 
+@pytest.mark.plain
 def test_names_and_values_do_nothing_to_a_terminal(
     run: Run, manager: SessionManager
 ) -> None:

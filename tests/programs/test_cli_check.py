@@ -87,6 +87,7 @@ def test_sessions_that_nothing_adopts_are_found(
     assert "other sessions" not in run("check").out
 
 
+@pytest.mark.plain
 def test_secret_that_is_not_known_is_not_judged(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

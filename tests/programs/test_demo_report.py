@@ -7,6 +7,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import demo_site
+import pytest
 import redis
 from browser import PATIENCE
 from demo_site import COOKIE
@@ -30,6 +31,7 @@ make_visitor = demo_site.make_visitor
 visitor = demo_site.visitor
 
 
+@pytest.mark.plain
 def test_each_change_is_shown_with_key_time_size_and_names(
     visitor: Client, shown: list[str], db: redis.Redis
 ) -> None:
@@ -46,6 +48,7 @@ def test_each_change_is_shown_with_key_time_size_and_names(
     assert "deep blue" not in shown[1]
 
 
+@pytest.mark.plain
 def test_login_shows_the_new_key_and_the_tombstone_of_the_old_one(
     visitor: Client, shown: list[str]
 ) -> None:
@@ -102,6 +105,7 @@ def test_session_id_of_the_cookie_is_never_printed(
     assert not any(sid in text for sid in sids for text in shown)
 
 
+@pytest.mark.plain
 def test_names_cannot_control_the_terminal(visitor: Client, shown: list[str]) -> None:
     send(visitor, "/store", name="\x1b[31mred\u202e", value="")
     assert r"'\x1b[31mred\u202e'" in shown[-1]

@@ -239,6 +239,7 @@ def test_session_page_shows_what_the_dashboard_has_stored(visitor: Visitor) -> N
     assert visitor.shown_by("/session") == stored
 
 
+@pytest.mark.plain
 def test_second_process_and_a_restarted_one_show_it_too(
     visitor: Visitor, server: LocalServer, database: str, tmp_path: pathlib.Path
 ) -> None:

@@ -304,6 +304,7 @@ def test_first_program_answers_503_while_redis_is_away(
     assert "The session store does not answer." in response.text
 
 
+@pytest.mark.plain
 def test_table_of_options_says_what_the_configuration_says() -> None:
     # python tests/support/options_table.py writes it.
     page = PAGES["docs/options.rst"]

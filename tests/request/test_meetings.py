@@ -23,6 +23,7 @@ from visitors import store_more
 
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session import SessionTooLarge
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
 
@@ -294,6 +295,52 @@ def test_unchanged_value_that_another_request_has_replaced_is_not_lost(
     assert "lost" not in names(events)
 
 
+def test_value_that_is_set_once_more_is_not_lost(
+    manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    header = store(manager, cart=[0])
+    exchange = manager.exchange({"HTTP_COOKIE": header})
+    held = exchange.session["cart"]
+    exchange.session["y"] = 1
+    store_more(manager, header, cart=[1])
+    exchange.finish("200 OK", [])
+    held.append("late")
+    exchange.session["cart"] = held
+    exchange.save_late()
+    exchange.save_and_close()
+    assert "lost" not in names(events)
+    assert look(manager, header)["cart"] == [0, "late"]
+
+
+def test_lost_value_is_told_once(
+    manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    header = store(manager, cart=[0])
+    exchange = manager.exchange({"HTTP_COOKIE": header})
+    held = exchange.session["cart"]
+    exchange.session["y"] = 1
+    store_more(manager, header, cart=[1])
+    exchange.finish("200 OK", [])
+    held.append("late")
+    exchange.save_late()
+    exchange.save_and_close()
+    assert names(events).count("lost") == 1
+
+
+def test_what_is_not_to_be_saved_is_not_saved_after_a_renewal(
+    make_manager: MakeManager, clock: Clock
+) -> None:
+    manager = make_manager(clock=clock, rotate_interval=60)
+    header = store(manager, cart=[0])
+    clock.move(61)
+    exchange = manager.exchange({"HTTP_COOKIE": header})
+    exchange.session["cart"].append("not to be saved")
+    exchange.session.modified = False
+    exchange.finish("200 OK", [])
+    exchange.save_and_close()
+    assert look(manager, header) == {"cart": [0]}
+
+
 def test_conflict_that_cannot_be_decided_leaves_no_device(
     make_manager: MakeManager,
 ) -> None:
@@ -322,6 +369,46 @@ def test_revocation_whose_reply_got_lost_is_told(
         proxy.lose_replies("EVALSHA")
         assert manager.revoke(session.id)
     assert names(events).count("revoked") == 2
+
+
+def test_session_that_grows_too_large_while_a_user_logs_in_leaves_no_device(
+    make_manager: MakeManager,
+) -> None:
+    manager = make_manager(user_key="user", max_bytes=2000)
+    old = store(manager, n=1)
+    request = Request(manager, old)
+    store_more(manager, old, theirs="x" * 1200)
+    request.session.update(user="Ada", ours="y" * 1200)
+    with pytest.raises(SessionTooLarge):
+        request.commit()
+    assert manager.of_user("Ada") == []
+
+
+def test_first_commit_s_cookie_is_not_given_where_the_second_one_was_overtaken(
+    make_manager: MakeManager, clock: Clock
+) -> None:
+    manager = make_manager(user_key="user", clock=clock)
+    header = store(manager, cart=1)
+    clock.move(400)
+    exchange = manager.exchange({"HTTP_COOKIE": header})
+    exchange.session["a"] = 1
+    assert manager.commit(exchange.session).cookie
+    login(manager, header)
+    exchange.session["b"] = 1
+    headers = exchange.finish("200 OK", [])
+    assert "Set-Cookie" not in [name for name, _ in headers]
+
+
+def test_other_logins_with_one_old_cookie_are_devices_of_their_own(
+    make_manager: MakeManager,
+) -> None:
+    """To whoever changes a password, not to whoever counts."""
+    manager = make_manager(user_key="user")
+    planted = store(manager, cart=1)
+    first, second = Request(manager, planted), Request(manager, planted)
+    cookies = [logged_in(first), logged_in(second)]
+    assert manager.revoke_user("Ada", keep=manager.open(cookies[1])) == 1
+    assert [look(manager, one) for one in cookies] == [{}, {"cart": 1, "user": "Ada"}]
 
 
 def test_first_of_two_commits_gives_the_cookie(manager: SessionManager) -> None:

@@ -7,6 +7,7 @@ import collections.abc as cabc
 import hashlib
 import typing as t
 
+import ormsgpack
 import pytest
 import redis
 from conftest import Clock
@@ -154,3 +155,39 @@ def test_session_whose_details_were_damaged_is_found_and_ended(
     assert {found.address for found in manager.of_user("4711")} == {None}
     assert manager.revoke_user("4711") == 2
     assert look(manager, header) == {}
+
+
+def test_login_after_a_revocation_outlives_the_change_of_secrets(
+    make: MakeManager, clock: Clock
+) -> None:
+    one = make(secret_key="first", secret_key_fallbacks=["second"])
+    ended = log_in_from(one)
+    one.revoke_user("4711")
+    for _ in range(5):
+        one.ping()
+    header = log_in_from(one)
+    two = make(secret_key="second", secret_key_fallbacks=["first"])
+    clock.move(1000)
+    header = seen_again(two, header)
+    assert look(two, header) == {"user": "4711"}
+    assert look(two, ended) == {}
+    confirming = Request(two, header)
+    confirming.session.confirm()
+    header = given_to(header, confirming)
+    assert len(two.of_user("4711")) == 1
+    assert two.revoke_user("4711") == 1
+    assert look(two, header) == {}
+
+
+@pytest.mark.parametrize(("before", "now", "then"), BEFORE.values(), ids=BEFORE)
+def test_revocation_stands_for_sessions_of_another_library(
+    make: MakeManager,
+    db: redis.Redis,
+    before: dict[str, t.Any],
+    now: dict[str, t.Any],
+    then: dict[str, t.Any],
+) -> None:
+    sid = "JvY0n0wO3l-1mSDCF9uSYDg0cEvLWFyPM8Zp5nLVk_4"
+    db.set(f"session:{sid}", ormsgpack.packb({"user": "4711"}), ex=60)
+    make(**before).revoke_user("4711")
+    assert look(make(migrate_from="flask-session", **now), f"session={sid}") == {}

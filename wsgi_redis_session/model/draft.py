@@ -7,7 +7,6 @@ does it.
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
 from ..errors import NotSerializable
@@ -33,7 +32,6 @@ class Draft:
         "_handed_out",
         "_has_removed",
         "_packed",
-        "_replaced",
         "_source",
         "_values",
         "base",
@@ -42,6 +40,7 @@ class Draft:
         "must_save",
         "packing",
         "permanent",
+        "replaced",
         "state",
         "wants_new_sid",
     )
@@ -57,9 +56,9 @@ class Draft:
         #: Whether this request has saved the session before.
         self.has_saved = False
         self.state = state
-        # What the application may still hold of a name, where others' has taken its
-        # place: the name, the value, and what was its own of it.
-        self._replaced: list[tuple[str, t.Any, bytes]] = []
+        #: What the application may still hold of a name, where others' has taken its
+        #: place: the value, and what was its own of it.
+        self.replaced: dict[str, tuple[t.Any, bytes]] = {}
         self._begin(base, {}, {})
 
     def _begin(
@@ -161,6 +160,7 @@ class Draft:
         """The session is to end; what is set from now on goes into a new one."""
         self._check_stage()
         self.ended = self.ended or self.base
+        self.replaced.clear()
         self.state = State.NEW
         self._begin(self._source.fresh(), {}, {})
 
@@ -194,7 +194,7 @@ class Draft:
             or self.must_save
             or self.ended is not None
             or self.permanent != self.base.permanent
-            or self._replaced
+            or self.replaced
         )
 
     @property
@@ -260,7 +260,7 @@ class Draft:
                 if stored.packed.get(name) != own:
                     value = self._values.pop(name)
                     if own is not None and type(value) not in IMMUTABLE:
-                        self._replaced.append((name, value, own))
+                        self.replaced[name] = value, own
         handed_out = {
             name: False
             for name, value in self._values.items()
@@ -269,18 +269,26 @@ class Draft:
         self.has_saved = True
         self.ended = None
         self.state = State.LIVE
+        must_save = self.must_save
         self._begin(stored, self._values, handed_out)
+        self.must_save = False if must_save is False else None
 
     def overtaken(self) -> str:
         """The names whose values the application has changed since others' have taken
-        their place, so that nobody sees that any more."""
-        changed = []
-        for name, value, own in self._replaced:
-            with contextlib.suppress(NotSerializable):
-                if self.packing.dumps(name, value) == own:
-                    continue
-            changed.append(shortened(name))
-        return ", ".join(changed)
+        their place, so that nobody sees that any more. They are named once."""
+        changed = [name for name in self.replaced if self._is_overtaken(name)]
+        for name in changed:
+            del self.replaced[name]
+        return ", ".join(map(shortened, changed))
+
+    def _is_overtaken(self, name: str) -> bool:
+        value, own = self.replaced[name]
+        if self._values.get(name) is value:
+            return False  # it was set once more
+        try:
+            return self.packing.dumps(name, value) != own
+        except NotSerializable:
+            return not self.packing.keeps(value, own)
 
     def lose(self, changes: Changes) -> None:
         """Go on as if everything had been saved, though nothing was or will be."""

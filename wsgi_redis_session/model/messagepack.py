@@ -79,7 +79,8 @@ def count_levels(data: bytes, nesting: cabc.Container[int]) -> int:
     while levels:
         left, end = levels.pop()
         if not left:
-            at = end or at
+            if end and at != end:
+                raise LookupError("an extension is not as long as it says")
             continue
         levels.append((left - 1, end))
         deepest = max(deepest, len(levels))

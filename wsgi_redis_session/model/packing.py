@@ -31,9 +31,23 @@ class Packing:
             ) from error
 
     def keeps(self, value: t.Any, packed: bytes) -> bool:
-        """Whether a value is what was unpacked from these bytes, as far as can be told:
-        what is too deep to be compared cannot have been stored here."""
+        """Whether a value is what was unpacked from these bytes."""
         try:
-            return bool(self.loads(packed) == value)
+            return _same(self.loads(packed), value)
         except RecursionError:
-            return True
+            return False
+
+
+def _same(one: t.Any, other: t.Any) -> bool:
+    """Whether two values are equal, however deep they are."""
+    pairs = [(one, other)]
+    while pairs:
+        one, other = pairs.pop()
+        kind = type(one)
+        if kind is dict and type(other) is dict and one.keys() == other.keys():
+            pairs += [(one[key], other[key]) for key in one]
+        elif kind in (list, tuple) and type(other) is kind and len(one) == len(other):
+            pairs += zip(one, other, strict=True)
+        elif one != other:
+            return False
+    return True

@@ -72,6 +72,9 @@ class Commit:
             if not (self._wish.is_passing or (is_dropped and self._wish.may_be_lost)):
                 raise
             return self._lose("Redis is away", is_outage=True)
+        except SessionTooLarge:
+            self._discard()
+            raise
         finally:
             if self._outlook.contention is not None:
                 self._outlook.contention.leave()
@@ -160,8 +163,7 @@ class Commit:
         if not record.packed:
             return Outcome(exchange.clear_cookie())
         if exchange.is_cookie_due or result.revived or is_of_another_kind:
-            is_renewal = not self._wish.saves
-            return Outcome(exchange.write_cookie(record), renewal=is_renewal)
+            return Outcome(exchange.write_cookie(record), renewal=not self._wish.saves)
         return UNCHANGED
 
     def _create(self, record: Record) -> Outcome:
@@ -171,7 +173,8 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        successor = self._begin_successor()
+        successor = self._successor or Successor(self._exchange, self._deadline)
+        self._successor = successor
         # Where a form was sent twice, one browser logs in twice.
         new = successor.store(record, expiry, counts_as=self._outlook.earlier_device)
         if new is None:
@@ -193,7 +196,8 @@ class Commit:
             record = record.unsealed()
         seen = self._outlook.version.seen
         continued = "" if self._wish.logs_in else seen.id
-        successor = self._begin_successor()
+        successor = self._successor or Successor(self._exchange, self._deadline)
+        self._successor = successor
         new = successor.store(record, expiry, continued)
         if new is None:
             return self._refused(seen if continued else None)
@@ -245,7 +249,7 @@ class Commit:
         # Whoever moved it gives the browser its cookie; but where each request has
         # come with another library's, each answer replaces that.
         exchange.forget()
-        exchange.is_cookie_due = adopts
+        exchange.is_cookie_due, exchange.outcome = adopts, UNCHANGED
         if isinstance(found, Tombstone):
             self._outlook.see(found)
         elif self._drawn and found.has(self._drawn):
@@ -278,13 +282,12 @@ class Commit:
             self._outlook.tell("destroyed", ended)
             if self._parts.directory is not None:
                 self._parts.directory.leave(self._deadline, ended)
-        is_late = self._wish.is_late
-        self._outlook.version, wish = wished(exchange, draft, False, is_late)
+        self._outlook.version, wish = wished(exchange, draft, False, self._wish.is_late)
         if not wish.is_empty:
-            self._wish = Wish(user=wish.user, saves=True, is_late=is_late)
+            self._wish = Wish(user=wish.user, saves=True, is_late=wish.is_late)
             self._outlook.sight = Sight(State.NEW)
             return None
-        if not is_known or is_late:
+        if not is_known or wish.is_late:
             return UNCHANGED
         return Outcome(exchange.clear_cookie())
 
@@ -296,6 +299,8 @@ class Commit:
             self._outlook.tell("lost", self._draft.base, detail, is_outage=is_outage)
         self._draft.lose(self._outlook.version.own)
         self._exchange.forget()
+        if not is_outage:
+            self._exchange.outcome = UNCHANGED
         return UNCHANGED
 
     def _go_on_as(self, record: Record, name: EventName, detail: str = "") -> Outcome:
@@ -305,11 +310,6 @@ class Commit:
         self._exchange.forget()
         self._outlook.tell(name, record, detail)
         return Outcome(self._exchange.write_cookie(record))
-
-    def _begin_successor(self) -> Successor:
-        if self._successor is None:
-            self._successor = Successor(self._exchange, self._deadline)
-        return self._successor
 
     def _discard(self) -> None:
         """What was to become the session is none. What cannot be taken back has a TTL,

@@ -95,9 +95,9 @@ class Directory:
         another one or, without ``before``, because its user logs in.
 
         Returns which sessions are too many now, where this one ``counts_as`` its own
-        device or another one. ``None`` where it must not be, because all the user's were
-        revoked since the request began; the caller lets it :meth:`leave`, when nothing
-        is stored.
+        device or another one. ``None`` where it must not be, because all the user's
+        were revoked since the request began; the caller lets it :meth:`leave`, when
+        nothing is stored.
         """
         user = self._user_key.user(record.packed)
         if user is None:

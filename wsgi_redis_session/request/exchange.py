@@ -214,6 +214,9 @@ class Exchange:
         outcome = Commit(self, draft, is_late=is_late, may_rotate=may_rotate).run()
         if outcome.cookie is not None:
             self.outcome = outcome  # a second commit has none for the same session id
+        if draft.replaced and (names := draft.overtaken()):
+            detail = f"another request has changed it; dropped: {names}"
+            self.tell("lost", draft.base.id, detail)
         return outcome
 
     def save(self, status: str, headers: Headers) -> Headers:
@@ -258,9 +261,6 @@ class Exchange:
         except BaseException:
             self.abandon()
             raise
-        if names := draft.overtaken():
-            detail = f"another request has changed it; dropped: {names}"
-            self.tell("lost", draft.base.id, detail)
 
     def close_headers(self) -> None:
         """The headers have left: nothing may need a cookie from here on."""

@@ -20,10 +20,11 @@ if head == '' then
   return ARGV[1] .. 'G'
 end
 if type(head) == 'string' and string.byte(head) == 0 then
-  local is_ours = ARGV[6] == '1' and head == ARGV[2]
   -- A write in any case, because WAIT takes what writes nothing for replicated; and one
   -- that a server takes whose memory is full, which replaces something only after that.
   local left = redis.call('PTTL', KEYS[1])
+  -- Where there was none before, ours would stand longer.
+  local is_ours = ARGV[6] == '1' and head == ARGV[2] and left <= tonumber(ARGV[3])
   if left > 0 then redis.call('PEXPIRE', KEYS[1], left) end
   if string.sub(head, 2, 2) == 'c' and ARGV[5] ~= '1' then
     -- What it had held ends with it.

@@ -145,6 +145,9 @@ class UserIndex:
         args = (*words, digits(ttl), digits(limit), counts_as)
         key = self._prefix + _digest(user, seal)
         letter, data = self._commands.change(deadline, ENTER, key, echo, args)
+        if letter == b"R" and (found := self._elsewhere(deadline, user, before)):
+            self._commands.write(deadline, "HSET", key, before, found)
+            letter, data = self._commands.change(deadline, ENTER, key, echo, args)
         if letter == b"R":
             return None
         (age,) = _NUMBER.unpack_from(data)
@@ -152,6 +155,19 @@ class UserIndex:
         return Entered(
             age or None, [(found.decode("ascii"), device) for found, device in surplus]
         )
+
+    def _elsewhere(self, deadline: Deadline, user: User, session_id: str) -> bytes:
+        """What another of the user's keys says of a session that was not revoked."""
+        for seal in self._seals[1:]:
+            key = self._prefix + _digest(user, seal)
+            found: bytes = self._commands.read(deadline, "HGET", key, session_id) or b""
+            mark: bytes = self._commands.read(deadline, "HGET", key, "mark") or b""
+            is_kept = mark[16:] == found[_TIMES.size : _TIMES.size + 8]
+            if len(found) >= _TIMES.size + _KNOWN.size and (
+                is_kept or found[:8] > mark[:8]
+            ):
+                return found
+        return b""
 
     def leave(
         self, deadline: Deadline, user: User, session_ids: cabc.Iterable[str]
@@ -165,10 +181,13 @@ class UserIndex:
     def is_marked(self, deadline: Deadline, user: User, device: bytes) -> bool:
         """Whether all sessions of a user were revoked that are as old as any, those of
         this device included."""
-        key = self._prefix + _digest(user, self._seals[0])
-        mark: bytes = self._commands.read(deadline, "HGET", key, "mark") or b""
-        before = mark[8:16] if mark[16:] == device else mark[:8]
-        return before.strip(b"\0") != b""
+        for seal in self._seals:
+            key = self._prefix + _digest(user, seal)
+            mark: bytes = self._commands.read(deadline, "HGET", key, "mark") or b""
+            before = mark[8:16] if mark[16:] == device else mark[:8]
+            if before.strip(b"\0"):
+                return True
+        return False
 
     def entries(self, deadline: Deadline, user: User) -> list[Entry]:
         """The sessions of a user, in no order, with some that have ended."""
