@@ -6,7 +6,6 @@ either has an outcome, or teaches the commit something that the next step depend
 
 from __future__ import annotations
 
-import contextlib
 import typing as t
 
 from ..errors import SessionTooLarge
@@ -312,9 +311,7 @@ class Commit:
         return Outcome(self._exchange.write_cookie(record))
 
     def _discard(self) -> None:
-        """What was to become the session is none. What cannot be taken back has a TTL,
-        so this raises nothing."""
+        """What was to become the session is none."""
         if self._successor is not None:
-            with contextlib.suppress(SessionUnavailable):
-                self._successor.discard()
+            self._successor.discard()
             self._successor = None
