@@ -47,7 +47,7 @@ class World:
     def __init__(self, socket: str) -> None:
         self.wire = Wire(socket)
         # A hash with longer values is in another order each time.
-        self.wire.ask("CONFIG", "SET", "hash-max-listpack-value", 1024)
+        self.wire.ask("CONFIG", "SET", "hash-max-ziplist-value", 1024)
         self.clock = Clock(self.wire)
         self.stage = Stage(self.wire)
         self._starts: dict[str, Start] = {}
