@@ -56,7 +56,7 @@ def microseconds(action: cabc.Callable[[], object]) -> float:
 
 def sealing(names: int, size: int) -> list[float]:
     """What a read and two kinds of write take longer than without."""
-    seal = Seal([b"a secret"], accepts_plain=False)
+    seal = Seal([b"a secret"], "sessions:", accepts_plain=False)
     packed = {f"name{n}": secrets.token_bytes(size) for n in range(names)}
     fresh = Record.fresh(1_800_000_000_000).revised(packed, False)
     owner = fresh.sid, fresh.id, fresh.drawn
