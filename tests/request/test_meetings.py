@@ -26,6 +26,7 @@ from wsgi_redis_session import SessionManager
 from wsgi_redis_session import SessionTooLarge
 from wsgi_redis_session import SessionUnavailable
 from wsgi_redis_session.local_server import LocalServer
+from wsgi_redis_session.request.exchange import Exchange
 
 MakeManager = cabc.Callable[..., SessionManager]
 
@@ -282,15 +283,25 @@ def test_changed_value_that_another_request_has_replaced_is_told_to_be_lost(
     assert look(manager, header)["cart"] == [0, "other", "another"]
 
 
-def test_unchanged_value_that_another_request_has_replaced_is_not_lost(
-    manager: SessionManager, events: list[SessionEvent]
-) -> None:
+def with_a_cart_of_somebody_else(
+    manager: SessionManager,
+) -> tuple[Exchange, list[t.Any]]:
+    """A request whose body streams, and the cart that it holds: another request has
+    stored another one."""
     header = store(manager, cart=[0])
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    assert exchange.session["cart"] == [0]
+    held = exchange.session["cart"]
     exchange.session["y"] = 1
     store_more(manager, header, cart=[1])
     exchange.finish("200 OK", [])
+    return exchange, held
+
+
+def test_unchanged_value_that_another_request_has_replaced_is_not_lost(
+    manager: SessionManager, events: list[SessionEvent]
+) -> None:
+    exchange, held = with_a_cart_of_somebody_else(manager)
+    assert held == [0]
     exchange.save_and_close()
     assert "lost" not in names(events)
 
@@ -298,29 +309,19 @@ def test_unchanged_value_that_another_request_has_replaced_is_not_lost(
 def test_value_that_is_set_once_more_is_not_lost(
     manager: SessionManager, events: list[SessionEvent]
 ) -> None:
-    header = store(manager, cart=[0])
-    exchange = manager.exchange({"HTTP_COOKIE": header})
-    held = exchange.session["cart"]
-    exchange.session["y"] = 1
-    store_more(manager, header, cart=[1])
-    exchange.finish("200 OK", [])
+    exchange, held = with_a_cart_of_somebody_else(manager)
     held.append("late")
     exchange.session["cart"] = held
     exchange.save_late()
     exchange.save_and_close()
     assert "lost" not in names(events)
-    assert look(manager, header)["cart"] == [0, "late"]
+    assert look(manager, exchange.environ["HTTP_COOKIE"])["cart"] == [0, "late"]
 
 
 def test_lost_value_is_told_once(
     manager: SessionManager, events: list[SessionEvent]
 ) -> None:
-    header = store(manager, cart=[0])
-    exchange = manager.exchange({"HTTP_COOKIE": header})
-    held = exchange.session["cart"]
-    exchange.session["y"] = 1
-    store_more(manager, header, cart=[1])
-    exchange.finish("200 OK", [])
+    exchange, held = with_a_cart_of_somebody_else(manager)
     held.append("late")
     exchange.save_late()
     exchange.save_and_close()

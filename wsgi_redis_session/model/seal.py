@@ -66,10 +66,10 @@ class Seal:
         salt = _SALT + key_prefix.encode()
         extracted = [hmac.digest(salt, key, "sha256") for key in secret_keys]
         self._extracted = [HMAC(key, SHA256()) for key in extracted]
-        self._accepts_plain = accepts_plain
+        #: Whether there may be something that is not sealed.
+        self.accepts_plain = accepts_plain
         #: Seal what is known of users, by the same secrets.
         self.of_users = [UserSeal(key) for key in extracted]
-        self.users_are_plain = accepts_plain
 
     def open(self, stored: Stored, sid: str, session_id: str, drawn: int) -> Record:
         """The session of a session id.
@@ -82,7 +82,7 @@ class Seal:
             began = created.to_bytes(8)
             sealed = self._unwrapped(envelope, sid, began + device, packed)
             packed = _opened(sealed, began)
-        elif self._accepts_plain:
+        elif self.accepts_plain:
             sealed = _fresh()
         else:
             raise Undecodable("the session is not sealed")
@@ -169,17 +169,11 @@ class UserSeal:
 
     def close(self, plain: bytes, about: bytes) -> bytes:
         """Seal something, so that it opens only where the same is true of it."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _MARK + nonce + self._aead.encrypt(nonce, plain, about)
+        return _encrypted(self._aead, plain, about)
 
     def open(self, data: bytes, about: bytes) -> bytes:
         """The way back; raises :exc:`~wsgi_redis_session.errors.Undecodable`."""
-        if data[:2] != _MARK:
-            raise Undecodable("what is known of a session is not sealed")
-        try:
-            return self._aead.decrypt(data[2:14], data[14:], about)
-        except (InvalidTag, ValueError):
-            raise Undecodable("it is not what was sealed here") from None
+        return _decrypted(self._aead, data, about)
 
 
 def hide(key: bytes, name: str) -> str:
@@ -192,12 +186,7 @@ def _opened(sealed: Sealed, began: bytes) -> dict[str, bytes]:
     """The names and values of a session that began then."""
     aead, packed = sealed.aead, sealed.packed
     for hidden, data in sealed.hidden.items():
-        if data[:2] != _MARK:
-            raise Undecodable("a value in a sealed session is not sealed")
-        try:
-            plain = aead.decrypt(data[2:14], data[14:], hidden.encode() + began)
-        except (InvalidTag, ValueError):
-            raise Undecodable("a value is not what was sealed here") from None
+        plain = _decrypted(aead, data, hidden.encode() + began)
         (size,) = _LENGTH.unpack_from(plain)
         packed[plain[4 : 4 + size].decode()] = plain[4 + size :]
     return packed
@@ -206,9 +195,21 @@ def _opened(sealed: Sealed, began: bytes) -> dict[str, bytes]:
 def _sealed(aead: AESGCM, name: str, packed: bytes, about: bytes) -> bytes:
     """A name and its value, so that they open only where the same is true of them."""
     raw = name.encode()
+    return _encrypted(aead, _LENGTH.pack(len(raw)) + raw + packed, about)
+
+
+def _encrypted(aead: AESGCM, plain: bytes, about: bytes) -> bytes:
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    plain = _LENGTH.pack(len(raw)) + raw + packed
     return _MARK + nonce + aead.encrypt(nonce, plain, about)
+
+
+def _decrypted(aead: AESGCM, data: bytes, about: bytes) -> bytes:
+    if data[:2] != _MARK:
+        raise Undecodable("a value in a sealed session is not sealed")
+    try:
+        return aead.decrypt(data[2:14], data[14:], about)
+    except (InvalidTag, ValueError):
+        raise Undecodable("a value is not what was sealed here") from None
 
 
 def _fresh() -> Sealed:

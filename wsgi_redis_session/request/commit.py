@@ -172,8 +172,7 @@ class Commit:
         expiry = self._parts.lifetimes.expiry(record.created)
         if expiry is None:
             return self._lose("its lifetime is over")
-        successor = self._successor or Successor(self._exchange, self._deadline)
-        self._successor = successor
+        successor = self._begin_successor()
         # Where a form was sent twice, one browser logs in twice.
         new = successor.store(record, expiry, counts_as=self._outlook.earlier_device)
         if new is None:
@@ -195,8 +194,7 @@ class Commit:
             record = record.unsealed()
         seen = self._outlook.version.seen
         continued = "" if self._wish.logs_in else seen.id
-        successor = self._successor or Successor(self._exchange, self._deadline)
-        self._successor = successor
+        successor = self._begin_successor()
         new = successor.store(record, expiry, continued)
         if new is None:
             return self._refused(seen if continued else None)
@@ -236,14 +234,10 @@ class Commit:
     def _follow(self) -> Outcome | None:
         """Go on with the session under its new session id."""
         exchange, adopts = self._exchange, self._wish.adopts
-        assert self._outlook.tombstone is not None
-        now = self._parts.lifetimes.now()
         if not self._wish.closes:
             self._discard()
         old = exchange.predecessor or self._outlook.version.seen
-        found = self._parts.store.follow(
-            self._deadline, old.sid, self._outlook.tombstone, now
-        )
+        found = self._outlook.follow(old.sid)
         self._wish = self._wish._replace(rotates=False, adopts=False)
         # Whoever moved it gives the browser its cookie; but where each request has
         # come with another library's, each answer replaces that.
@@ -309,6 +303,11 @@ class Commit:
         self._exchange.forget()
         self._outlook.tell(name, record, detail)
         return Outcome(self._exchange.write_cookie(record))
+
+    def _begin_successor(self) -> Successor:
+        if self._successor is None:
+            self._successor = Successor(self._exchange, self._deadline)
+        return self._successor
 
     def _discard(self) -> None:
         """What was to become the session is none."""

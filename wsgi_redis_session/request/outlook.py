@@ -10,6 +10,7 @@ from ..model.draft import Draft
 from ..model.record import Record
 from ..model.record import shortened
 from ..model.record import State
+from ..model.record import Stored
 from ..model.record import Tombstone
 from ..transport.deadline import Deadline
 from .step import Sight
@@ -42,13 +43,21 @@ class Outlook:
     @property
     def earlier_device(self) -> bytes:
         """That of the session before somebody has logged in with it."""
-        frozen = self.tombstone.frozen if self.tombstone else None
-        return frozen.device if frozen else b""
+        return self._frozen.device if self._frozen else b""
 
     def parted(self) -> Record:
         """A session of the request's own, with what it may take along."""
-        frozen = self.tombstone.frozen if self.tombstone else None
-        return self.version.parted(frozen, self._exchange.now())
+        return self.version.parted(self._frozen, self._exchange.now())
+
+    @property
+    def _frozen(self) -> Stored | None:
+        return self.tombstone.frozen if self.tombstone else None
+
+    def follow(self, sid: str) -> Record | Tombstone:
+        """What is stored where the session has moved to from this session id."""
+        assert self.tombstone is not None
+        parts, now = self._exchange.parts, self._exchange.now()
+        return parts.store.follow(self._deadline, sid, self.tombstone, now)
 
     def see(self, found: Tombstone) -> None:
         """The session is not there any more."""

@@ -317,4 +317,4 @@ class RedisStore:
         try:
             return self._open(layout.read(value), known.sid, known.id, known.drawn)
         except Undecodable as error:
-            raise SessionUnavailable(f"it is stored unreadably: {error}") from error
+            raise SessionUnavailable(f"what is stored is damaged: {error}") from error

@@ -30,7 +30,6 @@ entry without a session, never a session that the index does not know.
 
 from __future__ import annotations
 
-import collections.abc as cabc
 import hashlib
 import struct
 import typing as t
@@ -115,7 +114,7 @@ class UserIndex:
         self._commands = Commands(transport)
         self._prefix = f"{key_prefix}user:"
         self._seals: list[UserSeal | None] = [*seal.of_users] if seal else []
-        if seal is None or seal.users_are_plain:
+        if seal is None or seal.accepts_plain:
             self._seals.append(None)
 
     def enter(
@@ -143,7 +142,7 @@ class UserIndex:
             details = seal.close(details, echo + head)
         words = echo, before.encode("ascii"), head + details
         args = (*words, digits(ttl), digits(limit), counts_as)
-        key = self._prefix + _digest(user, seal)
+        key = self._keys(user)[0]
         letter, data = self._commands.change(deadline, ENTER, key, echo, args)
         if letter == b"R" and (found := self._elsewhere(deadline, user, before)):
             self._commands.write(deadline, "HSET", key, before, found)
@@ -158,32 +157,26 @@ class UserIndex:
 
     def _elsewhere(self, deadline: Deadline, user: User, session_id: str) -> bytes:
         """What another of the user's keys says of a session that was not revoked."""
-        for seal in self._seals[1:]:
-            key = self._prefix + _digest(user, seal)
-            found: bytes = self._commands.read(deadline, "HGET", key, session_id) or b""
-            mark: bytes = self._commands.read(deadline, "HGET", key, "mark") or b""
-            is_kept = mark[16:] == found[_TIMES.size : _TIMES.size + 8]
-            if len(found) >= _TIMES.size + _KNOWN.size and (
-                is_kept or found[:8] > mark[:8]
-            ):
+        for key in self._keys(user)[1:]:
+            found = self._field(deadline, key, session_id)
+            if len(found) < _TIMES.size + _KNOWN.size:
+                continue
+            mark = self._field(deadline, key, "mark")
+            device, *_ = _KNOWN.unpack_from(found, _TIMES.size)
+            if mark[16:] == device or found[:8] > mark[:8]:
                 return found
         return b""
 
-    def leave(
-        self, deadline: Deadline, user: User, session_ids: cabc.Iterable[str]
-    ) -> None:
+    def leave(self, deadline: Deadline, user: User, session_ids: list[str]) -> None:
         """Remove sessions that have ended."""
-        ids = [*session_ids]
-        for seal in self._seals:
-            key = self._prefix + _digest(user, seal)
-            self._commands.write(deadline, "HDEL", key, *ids)
+        for key in self._keys(user):
+            self._commands.write(deadline, "HDEL", key, *session_ids)
 
     def is_marked(self, deadline: Deadline, user: User, device: bytes) -> bool:
         """Whether all sessions of a user were revoked that are as old as any, those of
         this device included."""
-        for seal in self._seals:
-            key = self._prefix + _digest(user, seal)
-            mark: bytes = self._commands.read(deadline, "HGET", key, "mark") or b""
+        for key in self._keys(user):
+            mark = self._field(deadline, key, "mark")
             before = mark[8:16] if mark[16:] == device else mark[:8]
             if before.strip(b"\0"):
                 return True
@@ -207,6 +200,14 @@ class UserIndex:
         args = b"1", kept, digits(ttl)
         places = range(len(self._seals))
         return [self._devices(deadline, user, place, *args)[0] for place in places]
+
+    def _keys(self, user: User) -> list[str]:
+        """A user's keys, the one first under which everything is entered."""
+        return [self._prefix + _digest(user, seal) for seal in self._seals]
+
+    def _field(self, deadline: Deadline, key: str, field: str) -> bytes:
+        found: bytes | None = self._commands.read(deadline, "HGET", key, field)
+        return found or b""
 
     def _devices(
         self, deadline: Deadline, user: User, place: int, *args: bytes
