@@ -138,6 +138,27 @@ def test_show_of_a_session_that_was_renewed_names_its_successor(
     assert (found["state"], found["successor"]) == ("renewed", session.id)
 
 
+@pytest.mark.parametrize("begin", ["-h", "-b", "--json", "--", "---"])
+@pytest.mark.parametrize(
+    "order", [("{}", "--json"), ("--json", "{}"), ("--json", "--", "{}")]
+)
+def test_a_session_id_may_begin_as_an_option_does(
+    run: Run,
+    manager: SessionManager,
+    db: redis.Redis,
+    begin: str,
+    order: tuple[str, ...],
+) -> None:
+    session_id = begin + UNKNOWN[len(begin) :]
+    words = [word.format(session_id) for word in order]
+    assert f"There is no session {session_id}" in run("show", *words).err
+    db.set(f"{manager.store.key_prefix}{session_id}", "value")
+    assert run("show", *words).json["state"] == "undecodable"
+    assert run("revoke", *words).json["id"] == session_id
+    ran = run("revoke", "--user", "Ada", "--device", session_id)
+    assert "No such option" not in ran.err
+
+
 def test_show_of_what_cannot_be_read_says_so(
     run: Run, manager: SessionManager, db: redis.Redis
 ) -> None:

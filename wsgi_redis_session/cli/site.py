@@ -97,6 +97,19 @@ class Command(click.Command):
     """A command whose failures are one line: exit code 1 for a Redis that does not
     answer, 2 for what was given wrongly."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See :class:`click.Command`; one session id of 64 begins as options do."""
+        options = (one for one in self.params if isinstance(one, click.Option))
+        valued = {name for one in options if not one.is_flag for name in one.opts}
+        for at, word in enumerate(args):
+            if word == "--":
+                break
+            is_value = at > 0 and args[at - 1] in valued
+            if word.startswith("-") and is_digest(word) and not is_value:
+                args = [*args[:at], *args[at + 1 :], "--", word]
+                break
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> t.Any:
         """See :class:`click.Command`."""
         try:
