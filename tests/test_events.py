@@ -16,6 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from readme import run
+from visitors import session_of
 
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
@@ -199,9 +200,8 @@ def answer(manager: SessionManager, header: str = "", **names: object) -> str:
         "REMOTE_ADDR": "192.0.2.7",
         "HTTP_USER_AGENT": "Browser/1\x1b[31m",
     }
-    exchange = manager.exchange(environ)
-    exchange.session.update(names)
-    dict(exchange.session)
+    session_of(exchange := manager.exchange(environ)).update(names)
+    dict(session_of(exchange))
     cookie = exchange.commit().cookie
     exchange.close()
     return header if cookie is None else cookie.partition(";")[0]
@@ -387,9 +387,9 @@ def test_nothing_is_made_of_a_request_that_nobody_watches(
             return super().get(name, default)
 
     exchange = manager.exchange(t.cast(t.Any, Environ()))
-    exchange.session["a"] = 1
+    session_of(exchange)["a"] = 1
     exchange.commit()
-    assert exchange.session.id
+    assert session_of(exchange).id
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from visitors import login
 from visitors import look
 from visitors import Request
 from visitors import rotated
+from visitors import session_of
 from visitors import store
 
 from wsgi_redis_session import ConfigurationError
@@ -276,7 +277,7 @@ def test_user_agent_is_not_kept_where_that_is_not_wanted(
 
 def login_from(manager: SessionManager, **environ: str) -> None:
     exchange = manager.exchange(environ)
-    exchange.session["user"] = "Ada"
+    session_of(exchange)["user"] = "Ada"
     exchange.commit()
 
 

@@ -22,6 +22,7 @@ request.
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import typing as t
 
 from flask import after_this_request
@@ -43,6 +44,7 @@ from .manager import SessionManager
 from .middleware import ENVIRON_KEY
 from .middleware import SessionMiddleware
 from .model.session import source_of
+from .request.body import end_with_body
 from .request.body import SavedBody
 from .request.exchange import Exchange
 from .request.loading import Outage
@@ -175,8 +177,11 @@ class RedisSessionInterface(SessionInterface):
             return None
         # Where a WebSocket is served, each message opens the session anew, in the
         # environment of a request that lasts as long as the connection does.
-        kept = None if "HTTP_UPGRADE" in environ else environ.get(ENVIRON_KEY)
-        exchange = manager.serving(kept) or manager.exchange(environ)
+        kept: t.Any = None if "HTTP_UPGRADE" in environ else environ.get(ENVIRON_KEY)
+        exchange = manager.serving(kept)
+        if exchange is None:
+            exchange = manager.exchange(environ)
+            kept = manager.session_class(exchange)
         # What stands between may have made another environment of it.
         exchange.environ = environ
         if has_request_context():
@@ -185,9 +190,8 @@ class RedisSessionInterface(SessionInterface):
                 exchange.outage = Outage.RAISE_ONCE
             if app.after_request_funcs:
                 _bear_outages(exchange)
-        opened: t.Any = exchange.session
-        found: SessionMixin = opened
-        return found
+        session: SessionMixin = kept
+        return session
 
     def save_session(self, app: Flask, session: t.Any, response: Response) -> None:
         """Save the session and tell the browser.
@@ -205,12 +209,12 @@ class RedisSessionInterface(SessionInterface):
         if exchange.environ.get(ENVIRON_KEY) is session:
             exchange.ends_with_body = is_whole and not response.direct_passthrough
             if exchange.ends_with_body:
-                response.call_on_close(exchange.end_with_body)
+                response.call_on_close(functools.partial(end_with_body, exchange))
         elif is_whole or response.direct_passthrough:
             response.call_on_close(exchange.save_and_close)
         else:
             response.response = SavedBody(response.response, exchange)
-        if exchange.draft is None and not session.accessed:
+        if exchange.draft is None and not exchange.accessed:
             return
         headers = response.headers.to_wsgi_list()
         try:

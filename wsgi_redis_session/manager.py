@@ -195,7 +195,7 @@ class SessionManager(Administration):
         ``script_name`` is where the application is mounted, for ``cookie_path="auto"``.
         """
         environ = {"HTTP_COOKIE": cookie_header, "SCRIPT_NAME": script_name}
-        return self.exchange(environ).session
+        return self.session_class(self.exchange(environ))
 
     def load(self, cookie_header: str) -> Session:
         """The same, loaded at once, for a WebSocket or a script, say.
@@ -242,7 +242,8 @@ class SessionManager(Administration):
         is_session = type(session) is self.session_class
         if not (is_session or isinstance(session, Session)):
             return None
-        source = source_of(t.cast(Session, session))
+        found: t.Any = session
+        source = source_of(found)
         if not isinstance(source, Exchange) or source.stage is Stage.OVER:
             return None
         is_ours = source.parts.config.cookie_name == self.config.cookie_name

@@ -107,7 +107,7 @@ class SessionMiddleware:
             self._compare(serving)
             return self.app(environ, start_response)
         exchange = Exchange(self.sessions.parts, environ)
-        environ[self.environ_key] = exchange.session
+        environ[self.environ_key] = self.sessions.session_class(exchange)
         response = HeldResponse(
             exchange, start_response, answers_unavailable=self.answer_unavailable
         )

@@ -178,7 +178,8 @@ class SessionFactory:
     def __call__(self, request: t.Any) -> PyramidSession:
         """The session of a request."""
         environ = request.environ
-        exchange = self.sessions.serving(environ.get(ENVIRON_KEY))
+        session = environ.get(ENVIRON_KEY)
+        exchange = self.sessions.serving(session)
         is_ours = exchange is None
         if exchange is None:
             if "HTTP_COOKIE" not in environ and request.cookies:
@@ -187,6 +188,7 @@ class SessionFactory:
                     f"{name}={value}" for name, value in request.cookies.items()
                 )
             exchange = self.sessions.exchange(environ)
+            session = self.sessions.session_class(exchange)
         if not self.set_on_exception:
             request.add_response_callback(_Dropping(exchange))
         if is_ours and isinstance(request, Request) and not _is_current(request):
@@ -196,7 +198,7 @@ class SessionFactory:
             saving = _Saving(exchange)
             request.add_response_callback(saving)
             request.add_finished_callback(saving.finish)
-        return PyramidSession(exchange.session)
+        return PyramidSession(session)
 
 
 def _is_current(request: Request) -> bool:

@@ -11,7 +11,6 @@ from werkzeug.wsgi import ClosingIterator
 from .errors import HeadersAlreadySent
 from .errors import SessionUnavailable
 from .http.headers import Headers
-from .model.source import Stage
 from .request.exchange import Exchange
 
 if t.TYPE_CHECKING:
@@ -35,7 +34,6 @@ class HeldResponse:
         "_body",
         "_environ",
         "_exchange",
-        "_file",
         "_head",
         "_is_flushed",
         "_iterator",
@@ -58,16 +56,16 @@ class HeldResponse:
         self._write: _Write | None = None
         self._body: t.Any = None
         self._iterator: cabc.Iterator[bytes] | None = None
-        self._file: object = None
         self._is_flushed = False
 
     def run(self, app: WSGIApplication) -> cabc.Iterable[bytes]:
         """Call the application; what it returns, or this object in its place."""
+        made: list[object] = []
         # Looked up before the application may put something else there.
         wrapper: t.Any = self._environ.get("wsgi.file_wrapper")
         is_class = type(wrapper) is type
         if wrapper is not None and not is_class:
-            self._environ["wsgi.file_wrapper"] = self._remembering(wrapper)
+            self._environ["wsgi.file_wrapper"] = _remembering(wrapper, made)
         try:
             body = self._body = app(self._environ, self.start_response)
         except StopIteration:
@@ -91,7 +89,7 @@ class HeldResponse:
         if (
             kind in (list, tuple)
             or (is_class and isinstance(body, wrapper))
-            or (body is self._file and body is not None)
+            or (made and body is made[0])
             or not (hasattr(body, "__iter__") or hasattr(body, "__getitem__"))
         ):
             # Servers have shortcuts for these, so they get the very same object. A
@@ -180,10 +178,13 @@ class HeldResponse:
             self._fail()
             raise
         finally:
-            if self._is_flushed:
-                exchange.save_and_close()
-            elif exchange.stage is not Stage.OVER:
-                self._finish()
+            try:
+                if not self._is_flushed:
+                    self._save()
+                elif exchange.draft is not None:
+                    exchange.save_late()
+            finally:
+                exchange.close()
 
     def _flush(self) -> None:
         """Save the session, then give the server the head."""
@@ -237,14 +238,15 @@ class HeldResponse:
         finally:
             self._exchange.close()
 
-    def _remembering(self, wrapper: cabc.Callable[..., t.Any]) -> t.Any:
-        """uWSGI's file wrapper is a function, known by the object that it made."""
 
-        def file_wrapper(*args: t.Any) -> t.Any:
-            self._file = wrapper(*args)
-            return self._file
+def _remembering(wrapper: cabc.Callable[..., t.Any], made: list[object]) -> t.Any:
+    """uWSGI's file wrapper is a function, known by the object that it made."""
 
-        return file_wrapper
+    def file_wrapper(*args: t.Any) -> t.Any:
+        made[:] = [wrapper(*args)]
+        return made[0]
+
+    return file_wrapper
 
 
 class _SizedBody:

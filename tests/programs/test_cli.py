@@ -17,6 +17,7 @@ from conftest import Clock
 from conftest import SECRET_KEY
 from flask.cli import FlaskGroup
 from storeys import imported_with
+from visitors import session_of
 from visitors import store
 
 from wsgi_redis_session import SessionManager
@@ -412,7 +413,7 @@ def logged_in(manager: SessionManager, user: str, agent: str = "Browser/1") -> s
     exchange = manager.exchange(
         {"REMOTE_ADDR": "192.0.2.7", "HTTP_USER_AGENT": agent, "HTTP_COOKIE": ""}
     )
-    exchange.session["user"] = user
+    session_of(exchange)["user"] = user
     cookie = exchange.commit().cookie
     assert cookie is not None
     return cookie.partition(";")[0]

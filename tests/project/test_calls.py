@@ -20,8 +20,8 @@ WITH_HIREDIS = """
                           untouched       read      write
 middleware, URL                  20          94        194
 middleware, client               20          94        194
-Flask, URL                       20        125        235
-Flask, client, permanent         20        125        235
+Flask, URL                       19        124        234
+Flask, client, permanent         19        124        234
 """
 
 WITHOUT_HIREDIS = """

@@ -18,6 +18,7 @@ from visitors import look
 from visitors import names
 from visitors import Request
 from visitors import rotated
+from visitors import session_of
 from visitors import store
 from visitors import store_more
 
@@ -268,8 +269,8 @@ def test_changed_value_that_another_request_has_replaced_is_told_to_be_lost(
     other.session["cart"].append("other")
     other.commit()
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    held = exchange.session["cart"]
-    exchange.session["y"] = 1
+    held = session_of(exchange)["cart"]
+    session_of(exchange)["y"] = 1
     another = Request(manager, header)
     another.session["cart"].append("another")
     another.commit()
@@ -290,8 +291,8 @@ def with_a_cart_of_somebody_else(
     stored another one."""
     header = store(manager, cart=[0])
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    held = exchange.session["cart"]
-    exchange.session["y"] = 1
+    held = session_of(exchange)["cart"]
+    session_of(exchange)["y"] = 1
     store_more(manager, header, cart=[1])
     exchange.finish("200 OK", [])
     return exchange, held
@@ -311,7 +312,7 @@ def test_value_that_is_set_once_more_is_not_lost(
 ) -> None:
     exchange, held = with_a_cart_of_somebody_else(manager)
     held.append("late")
-    exchange.session["cart"] = held
+    session_of(exchange)["cart"] = held
     exchange.save_late()
     exchange.save_and_close()
     assert "lost" not in names(events)
@@ -335,8 +336,8 @@ def test_what_is_not_to_be_saved_is_not_saved_after_a_renewal(
     header = store(manager, cart=[0])
     clock.move(61)
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    exchange.session["cart"].append("not to be saved")
-    exchange.session.modified = False
+    session_of(exchange)["cart"].append("not to be saved")
+    session_of(exchange).modified = False
     exchange.finish("200 OK", [])
     exchange.save_and_close()
     assert look(manager, header) == {"cart": [0]}
@@ -392,10 +393,10 @@ def test_first_commit_s_cookie_is_not_given_where_the_second_one_was_overtaken(
     header = store(manager, cart=1)
     clock.move(400)
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    exchange.session["a"] = 1
-    assert manager.commit(exchange.session).cookie
+    session_of(exchange)["a"] = 1
+    assert manager.commit(session_of(exchange)).cookie
     login(manager, header)
-    exchange.session["b"] = 1
+    session_of(exchange)["b"] = 1
     headers = exchange.finish("200 OK", [])
     assert "Set-Cookie" not in [name for name, _ in headers]
 
@@ -415,8 +416,8 @@ def test_other_logins_with_one_old_cookie_are_devices_of_their_own(
 def test_first_of_two_commits_gives_the_cookie(manager: SessionManager) -> None:
     header = store(manager, a=1)
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    exchange.session.regenerate()
-    given = manager.commit(exchange.session).cookie
+    session_of(exchange).regenerate()
+    given = manager.commit(session_of(exchange)).cookie
     assert given is not None
     headers = exchange.finish("200 OK", [])
     assert ("Set-Cookie", given) in headers

@@ -12,6 +12,7 @@ from visitors import cookie_header
 from visitors import look
 from visitors import pass_time
 from visitors import Request
+from visitors import session_of
 from visitors import store
 
 from wsgi_redis_session import SessionEvent
@@ -113,7 +114,7 @@ def test_response_that_others_may_be_given_rotates_nothing(
         (True, ("200 OK", [])),
     ):
         exchange = manager.exchange({"HTTP_COOKIE": header})
-        assert exchange.session["user"] == "Ada"
+        assert session_of(exchange)["user"] == "Ada"
         answer = exchange.finish(code, given)
         exchange.close()
         assert ("Set-Cookie" in dict(answer)) is expected

@@ -16,6 +16,7 @@ from visitors import commands
 from visitors import cookie_header
 from visitors import look
 from visitors import Request
+from visitors import session_of
 from visitors import store
 
 from wsgi_redis_session import ConfigurationError
@@ -465,7 +466,7 @@ def test_session_does_not_open_under_another_prefix(
 
 #: How a session may be used without ever being saved.
 USES: dict[str, cabc.Callable[[Exchange], object]] = {
-    "is never to be saved": lambda found: setattr(found.session, "modified", False),
+    "is never to be saved": lambda found: setattr(session_of(found), "modified", False),
     "is looked at while streaming": lambda found: found.close_headers(),
 }
 
@@ -482,7 +483,7 @@ def test_touch_seals_a_session_however_it_is_used(
     clock.move(1000)
     exchange = manager.exchange({"HTTP_COOKIE": header})
     use(exchange)
-    assert exchange.session["user"] == "Ada"
+    assert session_of(exchange)["user"] == "Ada"
     exchange.finish("200 OK", [])
     exchange.save_and_close()
     assert is_sealed(db.get(db.keys()[0]))
@@ -527,7 +528,7 @@ def test_response_that_is_shared_is_not_made_private_by_sealing(
     manager = make_manager(clock=clock, encrypt="migrate")
     clock.move(1000)
     exchange = manager.exchange({"HTTP_COOKIE": header})
-    assert exchange.session["user"] == "Ada"
+    assert session_of(exchange)["user"] == "Ada"
     headers = exchange.save("200 OK", [("Cache-Control", "public, max-age=60")])
     assert ("Cache-Control", "public, max-age=60") in headers
     assert not any(name == "Set-Cookie" for name, _ in headers)

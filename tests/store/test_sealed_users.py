@@ -15,6 +15,7 @@ from visitors import given_to
 from visitors import login
 from visitors import look
 from visitors import Request
+from visitors import session_of
 
 from wsgi_redis_session import SessionManager
 
@@ -35,7 +36,7 @@ def make(make_manager: MakeManager, clock: Clock) -> MakeManager:
 
 def log_in_from(manager: SessionManager, header: str = "") -> str:
     exchange = manager.exchange(VISITOR | {"HTTP_COOKIE": header})
-    exchange.session["user"] = "4711"
+    session_of(exchange)["user"] = "4711"
     return (exchange.commit().cookie or header).partition(";")[0]
 
 

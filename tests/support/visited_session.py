@@ -42,6 +42,7 @@ class Shelf:
         self.record = record
         self.serializer = serializer
         self.stage = Stage.OPEN
+        self.accessed = False
         self.draft: Draft | None = None
         self.loads = 0
         self.unreadable: list[Record] = []

@@ -10,6 +10,7 @@ import redis
 from wsgi_redis_session import Session
 from wsgi_redis_session import SessionEvent
 from wsgi_redis_session import SessionManager
+from wsgi_redis_session.request.exchange import Exchange
 
 
 def cookie_header(set_cookie: str | None) -> str:
@@ -23,6 +24,11 @@ def store(manager: SessionManager, **values: t.Any) -> str:
     session = manager.open("")
     session.update(values)
     return cookie_header(manager.commit(session).cookie)
+
+
+def session_of(exchange: Exchange) -> Session:
+    """What the application has of a request."""
+    return exchange.parts.session_class(exchange)
 
 
 def look(manager: SessionManager, header: str) -> dict[str, t.Any]:

@@ -19,7 +19,7 @@ def log_in(sessions: SessionManager, user: str, device: str) -> str:
     :exc:`KeyError` for one that is not known."""
     user_agent, address = _DEVICES[device]
     environ = {"HTTP_USER_AGENT": user_agent, "REMOTE_ADDR": address}
-    session = sessions.exchange(environ).session
+    session = sessions.session_class(sessions.exchange(environ))
     session["user"] = user
     cookie = sessions.commit(session).cookie or ""
     return cookie.partition(";")[0]

@@ -29,23 +29,30 @@ class Session(cabc.MutableMapping[str, t.Any]):
     it when its request is over raises :exc:`~wsgi_redis_session.SessionClosed`.
     """
 
-    __slots__ = ("__weakref__", "_draft", "_source", "accessed")
+    __slots__ = ("__weakref__", "_draft", "_source")
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._draft: Draft | None = None
-        #: Whether the application has looked at the session, so that its response
-        #: depends on the cookie.
-        self.accessed = False
 
     def _look(self) -> Draft:
-        self.accessed = True
+        self._source.accessed = True
         draft = self._draft
         if draft is None:
             draft = self._draft = self._source.load()
         return draft
 
     # What the session is.
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the application has looked at the session, so that its response
+        depends on the cookie; it may say otherwise."""
+        return self._source.accessed
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        self._source.accessed = value
 
     @property
     def new(self) -> bool:

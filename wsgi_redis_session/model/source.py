@@ -28,6 +28,8 @@ class Source(t.Protocol):
     """Where a session comes from: its request, as draft and session see it."""
 
     stage: Stage
+    #: Whether the application has looked at the session.
+    accessed: bool
 
     def load(self) -> Draft:
         """Find the session that the browser's cookie names, or a new one."""

@@ -8,6 +8,18 @@ import typing as t
 from .exchange import Exchange
 
 
+def end_with_body(exchange: Exchange) -> None:
+    """A whole body was closed, perhaps by another application, for its own response."""
+    if not exchange.has_left:
+        exchange.ends_with_body = False
+        return
+    try:
+        if exchange.draft is not None:
+            exchange.save_late()
+    finally:
+        exchange.close()
+
+
 class SavedBody:
     """A response's body, at whose end is saved what has changed since it began."""
 

@@ -36,13 +36,16 @@ from .loading import Predecessor
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+#: What a session needs that is looked at for the first time when its request is over.
+_KEPT = ("HTTP_COOKIE", "REMOTE_ADDR", "HTTP_USER_AGENT")
+
 
 class Exchange:
     """One request and its response, as far as they concern the session.
 
-    A door opens it with the request, has the application use :attr:`session`, and
-    then calls :meth:`finish` with the response's head, :meth:`save_late` when the body
-    has been read, and :meth:`close`; or :meth:`abandon` where the application failed.
+    A door opens it with the request, has the application use a session of it, and then
+    calls :meth:`finish` with the response's head, :meth:`save_late` when the body has
+    been read, and :meth:`close`; or :meth:`abandon` where the application failed.
 
     It is the source of its session. ``environ`` says how the request came when the
     cookie is written: what stands further inside may have corrected it by then.
@@ -55,9 +58,8 @@ class Exchange:
         if parts.directory is not None:
             self._began = time.monotonic_ns()
         self.stage = Stage.OPEN
-        #: The session as the application sees it.
-        self.session = parts.session_class(self)
-        #: The session as it was loaded; ``None`` while nobody has looked.
+        self.accessed = False
+        #: The session as it was loaded, from the first look until the request is over.
         self.draft: Draft | None = None
         # The lock that is needed while it is loaded, and what is reported after that.
         self._locks: dict[str, t.ContextManager[object]] = {}
@@ -66,8 +68,8 @@ class Exchange:
         self.outage = Outage.READ_EMPTY if is_borne else Outage.RAISE
         #: Why nobody knows which session this is.
         self.failure: SessionUnavailable | None = None
-        #: Whether this may end with the body that the application has returned, which
-        #: then calls :meth:`end_with_body`; and whether nobody else will.
+        #: Whether this may end with the body that the application has returned, by
+        #: :func:`~.body.end_with_body`; and whether nobody else will end it.
         self.ends_with_body = self.has_left = False
         #: What the response has to tell the browser.
         self.outcome = UNCHANGED
@@ -236,12 +238,12 @@ class Exchange:
 
     def mark(self, status: str, headers: Headers) -> Headers:
         """The headers of a response, with what was saved before."""
-        name, accessed = self.parts.config.cookie_name, self.session.accessed
+        name, accessed = self.parts.config.cookie_name, self.accessed
         return with_session(status, headers, self.outcome, name=name, accessed=accessed)
 
     def finish(self, status: str, headers: Headers) -> Headers:
         """Save the session, and let nothing need a cookie from here on."""
-        if self.draft is not None or self.session.accessed:
+        if self.draft is not None or self.accessed:
             headers = self.save(status, headers)
         if self.stage is Stage.OPEN:
             self.stage = Stage.STREAMING
@@ -273,23 +275,23 @@ class Exchange:
             self.stage = Stage.FAILED
 
     def close(self) -> None:
-        """The request is over: changing its session is an error from here on."""
-        self.stage = Stage.OVER
+        """The request is over: changing its session is an error from here on.
+
+        What refers to this is let go, and so nothing is left to the garbage collector.
+        """
+        self.stage, self.draft = Stage.OVER, None
+        kept: WSGIEnvironment = {}
+        for name in _KEPT:
+            if name in self.environ:
+                kept[name] = self.environ[name]
+        self.environ = kept
 
     def save_and_close(self) -> None:
         """Save what has changed since the headers have left; the request is over."""
         try:
-            if self.draft is not None:
-                self.save_late()
+            self.save_late()
         finally:
-            self.stage = Stage.OVER
-
-    def end_with_body(self) -> None:
-        """The body was closed, perhaps by another application, for its own response."""
-        if self.has_left:
-            self.save_and_close()
-        else:
-            self.ends_with_body = False
+            self.close()
 
     def write_cookie(self, record: Record) -> str:
         """The ``Set-Cookie`` value for a session; one that is empty needs none."""

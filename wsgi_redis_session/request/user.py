@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import hmac
-import typing as t
 from uuid import UUID
 
 from ..errors import ConfigurationError
@@ -82,7 +81,7 @@ class UserKey:
 
     def user(self, packed: cabc.Mapping[str, bytes]) -> str | None:
         """Who is logged in, as a text; ``None`` for nobody."""
-        found = None if self.name is None else self._user(packed)
+        found = self._user(packed)
         if found is None:
             return None
         try:
@@ -101,7 +100,7 @@ class UserKey:
         return now.get(name) == self._yes and before.get(name) != self._yes
 
     def _user(self, packed: cabc.Mapping[str, bytes]) -> bytes | None:
-        found = packed.get(t.cast(str, self.name))
+        found = None if self.name is None else packed.get(self.name)
         return None if found == self._nobody else found
 
     def _check(self, user: object) -> None:
