@@ -81,21 +81,24 @@ def by_names(url: str) -> Rows:
     return found
 
 
-def by_writers(url: str) -> Rows:
-    """Writes a second of so many threads on one session, and with Flask-Session; and
-    what was lost."""
-    found = []
+def by_writers(url: str) -> tuple[Rows, Rows]:
+    """Writes a second of so many threads on one session, beside Flask-Session; and how
+    many of them find that what they wrote last is not there."""
+    rates, lost = [], []
     for number in (1, 4, 16, 64):
-        rates = [
+        ours, theirs = (
             _contend(site, url, number) for site in (ours_in_flask, flask_sessions)
-        ]
-        found.append((f"{number} writers", rates[0], rates[1]))
-    return found
+        )
+        rates.append((f"{number} writers", ours[0], theirs[0]))
+        lost.append((f"{number} writers", ours[1], theirs[1]))
+    return rates, lost
 
 
-def _contend(site: t.Any, url: str, writers: int) -> float:
+def _contend(site: t.Any, url: str, writers: int) -> tuple[float, int]:
     cookies = cookies_of(site(url, lambda session: session.update(visits=1)), 1)
-    calls = [gateway(site(url, _own(number)), cookies) for number in range(writers)]
+    last: dict[str, int] = {}
+    uses = [_own(f"writer {number}", last) for number in range(writers)]
+    calls = [gateway(site(url, use), cookies) for use in uses]
     each = max(1, 600 // writers)
 
     def run(call: t.Any) -> None:
@@ -108,12 +111,15 @@ def _contend(site: t.Any, url: str, writers: int) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return each * writers / (time.perf_counter() - start)
+    rate = each * writers / (time.perf_counter() - start)
+    found: dict[str, t.Any] = {}
+    gateway(site(url, lambda session: found.update(session)), cookies)()
+    return rate, sum(found.get(name) != value for name, value in last.items())
 
 
-def _own(number: int) -> t.Any:
+def _own(name: str, last: dict[str, int]) -> t.Any:
     def use(session: t.Any) -> None:
-        session[f"writer {number}"] = time.perf_counter_ns()
+        session[name] = last[name] = time.perf_counter_ns()
 
     return use
 

@@ -2,9 +2,11 @@
 
 The gateway of ``visits.py`` plays the server, in one thread; Redis is on a unix socket
 and has a processor of its own. A cost is what a request takes beyond the same
-application without sessions. All cases have their turn in each round, in random order,
-and costs and ratios are those of one round, so that what slows the machine down slows
-all of them; the median and the quartiles over the rounds are shown.
+application without sessions; that of a conflict is what a write takes while another
+request stores another name, less what that request takes. All cases have their turn in
+each round, in random order, and costs and ratios are those of one round, so that what
+slows the machine down slows all of them; the median and the quartiles over the rounds
+are shown.
 """
 
 from __future__ import annotations
@@ -64,6 +66,17 @@ def uses_of(peer: Peer) -> dict[str, Use]:
     return uses
 
 
+def meeting(other: Call) -> Use:
+    """A write of a request that another one overtakes, which stores another name."""
+
+    def use(session: t.Any) -> None:
+        read(session)
+        other()
+        session["mine"] = session.get("mine", 0) + 1
+
+    return use
+
+
 def cases(url: str, size: int) -> dict[tuple[str, str], Call]:
     """A call for each library and use; that of "bare" is the application alone."""
     found: dict[tuple[str, str], Call] = {}
@@ -82,6 +95,9 @@ def cases(url: str, size: int) -> dict[tuple[str, str], Call]:
             fresh = cookies_of(peer.site(url, fill), 1) if is_login else cookies
             call = gateway(peer.site(url, use), fresh, follows=is_login)
             found[peer.name, name] = call
+        both = cookies_of(peer.site(url, fill), 1)
+        other = gateway(peer.site(url, write), both)
+        found[peer.name, "conflict"] = gateway(peer.site(url, meeting(other)), both)
     client = redis.Redis.from_url(url)
     keys = [f"bare:{size}:{number}" for number in range(VISITORS)]
     value = b"x" * size
@@ -120,10 +136,19 @@ def measure(calls: dict[tuple[str, str], Call], rounds: int) -> list[Cost]:
             taken = time.perf_counter_ns() - start
             times[case][max(number, 0)] = taken / IN_A_ROW / 1000
     return [
-        Cost(peer, use, [a - b for a, b in zip(row, times[peer, "bare"], strict=True)])
+        Cost(peer, use, _beyond(row, times, peer, use))
         for (peer, use), row in times.items()
         if use != "bare"
     ]
+
+
+def _beyond(
+    row: list[float], times: dict[tuple[str, str], list[float]], peer: str, use: str
+) -> list[float]:
+    """What a case takes beyond the application alone, and beyond the other request."""
+    for other in ("bare", "write") if use == "conflict" else ("bare",):
+        row = [a - b for a, b in zip(row, times[peer, other], strict=True)]
+    return row
 
 
 def ratio(costs: list[Cost], use: str, over: str) -> dict[str, tuple[float, ...]]:
@@ -147,7 +172,7 @@ def tables(url: str, rounds: int) -> dict[str, list[Cost]]:
 
 def text(title: str, costs: list[Cost]) -> str:
     """A table: ratios to Flask-Session first, then microseconds."""
-    names = ["anonymous", "untouched", "read", "write", "login"]
+    names = ["anonymous", "untouched", "read", "write", "login", "conflict"]
     lines = [f"A session of {title}", ""]
     head = "".join(f"{name:>12}" for name in names)
     peers = list(dict.fromkeys(cost.peer for cost in costs))

@@ -54,8 +54,7 @@ def flask_site(use: Use, set_up: cabc.Callable[[flask.Flask], object]) -> t.Any:
     app = flask.Flask(__name__, static_folder=None)
 
     def view() -> str:
-        use(flask.session)
-        return "done"
+        return str(use(flask.session) or "done")
 
     app.add_url_rule("/", view_func=view)
     set_up(app)
@@ -82,7 +81,7 @@ def commands_in_flask(url: str, use: Use) -> t.Any:
     return flask_site(on_request, lambda app: None)
 
 
-def ours_in_flask(url: str, use: Use) -> t.Any:
+def ours_in_flask(url: str, use: Use, **config: t.Any) -> t.Any:
     """This library as people configure Flask-Session: a client, permanent sessions."""
 
     def set_up(app: flask.Flask) -> None:
@@ -91,10 +90,16 @@ def ours_in_flask(url: str, use: Use) -> t.Any:
             SESSION_TYPE="redis",
             SESSION_REDIS=redis.Redis.from_url(url),
             SESSION_OPERATION_TIMEOUT=PATIENCE,
+            **config,
         )
         wsgi_redis_session.flask.Session(app)
 
     return flask_site(use, set_up)
+
+
+def ours_encrypted(url: str, use: Use) -> t.Any:
+    """The same with what is stored encrypted."""
+    return ours_in_flask(url, use, SESSION_ENCRYPT=True)
 
 
 def ours_in_middleware(url: str, use: Use) -> t.Any:
@@ -288,6 +293,7 @@ FLASK_SESSION = "Flask-Session"
 PEERS = [
     Peer(OURS, ours_in_middleware, bare_flask, renew("regenerate")),
     Peer(OURS_IN_FLASK, ours_in_flask, bare_flask, renew("regenerate")),
+    Peer("the same, encrypted", ours_encrypted, bare_flask, renew("regenerate")),
     Peer("Flask's cookie", flasks_own, bare_flask),
     Peer(FLASK_SESSION, flask_sessions, bare_flask, renew_flask_sessions),
     Peer("the snippet", snippets, bare_flask),

@@ -5,8 +5,8 @@
     $ pip install '.[bench]'
     $ python benchmarks/run.py [--quick] [--results DIRECTORY] [--only PART ...]
 
-It starts a Redis of its own, writes a table for each part and a plot for each size into
-the folder of results, and prints the tables. ``docs/benchmarks.rst`` says what each
+It starts a Redis of its own, writes a table for each part and plots into the folder
+of results, and prints the tables. ``docs/benchmarks.rst`` says what each
 number means.
 """
 
@@ -31,7 +31,15 @@ from visits import keep_apart
 
 from wsgi_redis_session.local_server import LocalServer
 
-PARTS = ("calls", "in-process", "served", "latency", "growth", "memory")
+PARTS = (
+    "calls",
+    "in-process",
+    "encryption",
+    "served",
+    "latency",
+    "growth",
+    "memory",
+)
 
 PACKAGES = (
     "wsgi-redis-session",
@@ -81,12 +89,17 @@ def parts(
     """What each part prints, by its name."""
     url = server.url
 
-    def calls() -> str:
-        program = str(pathlib.Path(__file__).parent / "calls.py")
-        command = [sys.executable, program]
+    def output_of(program: str) -> str:
+        command = [sys.executable, str(pathlib.Path(__file__).parent / program)]
         return subprocess.run(
             command, check=True, capture_output=True, text=True
         ).stdout
+
+    def calls() -> str:
+        return output_of("calls.py")
+
+    def encryption() -> str:
+        return output_of("packing.py")
 
     def costs() -> str:
         found = in_process.tables(url, 10 if quick else 60)
@@ -99,6 +112,8 @@ def parts(
     def under_load(url: str, title: str, connections: list[int]) -> str:
         rounds, seconds = (1, 1.0) if quick else (3, 4.0)
         loads = served.measure(url, served.WORKERS, connections, rounds, seconds)
+        if plots.can_draw and len(connections) > 1:
+            plots.loads(title, loads, results / "served.svg")
         return served.text(title, loads)
 
     def near() -> str:
@@ -114,12 +129,17 @@ def parts(
         uses, libraries = ("read", "write"), ("ours", "Flask-Session")
         logins = ("login", "of_user()")
         writers = "Writes a second on one session, in one process"
+        losers = "Writers whose last write is lost"
+        sizes, (rates, lost) = growth.by_size(url), growth.by_writers(url)
+        if plots.can_draw:
+            plots.growth("What larger sessions cost", sizes, results / "growth.svg")
         tables = [
-            ("Microseconds by a session's size", uses, growth.by_size(url)),
+            ("Microseconds by a session's size", uses, sizes),
             ("Microseconds by its names", uses, growth.by_names(url)),
             ("Microseconds by all sessions", uses, growth.by_sessions(url, numbers)),
             ("Microseconds by a user's sessions", logins, growth.by_user(url)),
-            (writers, libraries, growth.by_writers(url)),
+            (writers, libraries, rates),
+            (losers, libraries, lost),
             ("Microseconds in Redis", ("save", "merge"), growth.in_redis(url)),
         ]
         return "\n\n".join(growth.text(*table) for table in tables)
@@ -128,7 +148,8 @@ def parts(
         rows = growth.memory(2_000 if quick else 100_000)
         return growth.text("What a session takes", ("ours", "Flask-Session"), rows)
 
-    return dict(zip(PARTS, (calls, costs, near, far, growing, memory), strict=True))
+    functions = calls, costs, encryption, near, far, growing, memory
+    return dict(zip(PARTS, functions, strict=True))
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 
 One worker, of the classes gthread and gevent, on a unix socket's Redis or behind a
 proxy that adds a millisecond each way around; as many connections as named, 300
-sessions, each request of a random one. wrk drives it where it is installed, else
+sessions, each request of a random one; to contend, all of the same one, in which each
+thread writes a name of its own. wrk drives it where it is installed, else
 ``client.py``. The cases take turns, and what is shown is the median of the rounds.
 """
 
@@ -19,7 +20,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import typing as t
+import urllib.request
 
 from visits import contents
 from visits import cookies_of
@@ -30,6 +33,8 @@ SESSIONS = 300
 WORKERS = {"gthread": ["--threads", "16"], "gevent": []}
 SITES = ("bare", "redis-py", "ours", "Flask-Session")
 USES = ("read", "write")
+#: For which all requests are of one session.
+CONTEND = "contend"
 
 
 class Load(t.NamedTuple):
@@ -42,6 +47,8 @@ class Load(t.NamedTuple):
     requests_per_second: float
     latencies: dict[str, float]
     errors: int
+    #: Names whose last value is not there, where writers contend.
+    lost: int
 
 
 @contextlib.contextmanager
@@ -88,8 +95,8 @@ def _wrk(port: int, connections: int, seconds: float, file: pathlib.Path) -> t.A
 
 def measure(
     url: str,
-    workers: cabc.Iterable[str],
-    connections: cabc.Iterable[int],
+    workers: cabc.Collection[str],
+    connections: cabc.Collection[int],
     rounds: int,
     seconds: float,
 ) -> list[Load]:
@@ -114,13 +121,19 @@ def measure(
         for count in connections
         for site in SITES
     ]
+    if 16 in connections:
+        sites = ("ours", "Flask-Session")
+        cases += [(worker, site, CONTEND, 16) for worker in workers for site in sites]
     found: dict[tuple[str, str, str, int], list[t.Any]] = {case: [] for case in cases}
     for _ in range(rounds):
         for case in cases:
             worker, site, use, count = case
+            visitors = cookies[site][:1] if use == CONTEND else cookies[site]
             with served(worker, site, use, url) as port:
-                load(port, min(count, 4), 0.5, cookies[site])  # it is warm then
-                found[case].append(load(port, count, seconds, cookies[site]))
+                load(port, min(count, 4), 0.5, visitors)  # it is warm then
+                found[case].append(load(port, count, seconds, visitors))
+                is_checked = use == CONTEND
+                found[case][-1]["lost"] = _lost(port, visitors[0]) if is_checked else 0
     return [
         Load(
             *case,
@@ -130,9 +143,19 @@ def measure(
                 for name in ("p50", "p99", "p99.9")
             },
             sum(run["errors"] for run in runs),
+            sum(run["lost"] for run in runs),
         )
         for case, runs in found.items()
     ]
+
+
+def _lost(port: int, cookie: str) -> int:
+    """How many names of the session have not the value that was written last."""
+    time.sleep(0.5)  # requests of those who have gone are saved by then
+    url = f"http://127.0.0.1:{port}/?lost"
+    request = urllib.request.Request(url, headers={"Cookie": cookie})
+    with urllib.request.urlopen(request) as response:
+        return int(response.read())
 
 
 def text(title: str, loads: list[Load]) -> str:
@@ -141,7 +164,7 @@ def text(title: str, loads: list[Load]) -> str:
         title,
         "",
         f"{'worker':9}{'use':7}{'conns':>6}  {'site':15}{'req/s':>8}{'ratio':>7}"
-        f"{'p50 ms':>9}{'p99 ms':>9}{'p99.9':>9}{'errors':>8}",
+        f"{'p50 ms':>9}{'p99 ms':>9}{'p99.9':>9}{'errors':>8}{'lost':>6}",
     ]
     reference = {
         (load.worker, load.use, load.connections): load.requests_per_second
@@ -156,6 +179,6 @@ def text(title: str, loads: list[Load]) -> str:
         times = "".join(f"{load.latencies[n]:9.2f}" for n in ("p50", "p99", "p99.9"))
         lines.append(
             f"{load.worker:9}{load.use:7}{load.connections:6}  {load.site:15}"
-            f"{load.requests_per_second:8.0f}{over:7.2f}{times}{load.errors:8}"
+            f"{load.requests_per_second:8.0f}{over:7.2f}{times}{load.errors:8}{load.lost:6}"
         )
     return "\n".join(lines)
