@@ -110,7 +110,7 @@ def parts(
         return "\n\n".join(in_process.text(*pair) for pair in found.items())
 
     def under_load(url: str, title: str, connections: list[int]) -> str:
-        rounds, seconds = (1, 1.0) if quick else (3, 4.0)
+        rounds, seconds = (1, 1.0) if quick else (5, 2.0)
         loads = served.measure(url, served.WORKERS, connections, rounds, seconds)
         if plots.can_draw and len(connections) > 1:
             plots.loads(title, loads, results / "served.svg")

@@ -4,7 +4,8 @@ One worker, of the classes gthread and gevent, on a unix socket's Redis or behin
 proxy that adds a millisecond each way around; as many connections as named, 300
 sessions, each request of a random one; to contend, all of the same one, in which each
 thread writes a name of its own. wrk drives it where it is installed, else
-``client.py``. The cases take turns, and what is shown is the median of the rounds.
+``client.py``. The cases take turns, and what is shown is the median of the rounds; a
+ratio is one of the same round, in which the sites come one after the other.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ HERE = pathlib.Path(__file__).parent
 
 SESSIONS = 300
 WORKERS = {"gthread": ["--threads", "16"], "gevent": []}
-SITES = ("bare", "redis-py", "ours", "Flask-Session")
+FLASK_SESSION = "Flask-Session"
+SITES = ("bare", "redis-py", "ours", FLASK_SESSION)
 USES = ("read", "write")
 #: For which all requests are of one session.
 CONTEND = "contend"
@@ -45,6 +47,8 @@ class Load(t.NamedTuple):
     use: str
     connections: int
     requests_per_second: float
+    #: Of Flask-Session's, in the same round.
+    ratio: float
     latencies: dict[str, float]
     errors: int
     #: Names whose last value is not there, where writers contend.
@@ -112,7 +116,7 @@ def measure(
         "bare": [""] * SESSIONS,
         "redis-py": [""] * SESSIONS,
         "ours": cookies_of(ours_in_flask(url, fill), SESSIONS),
-        "Flask-Session": cookies_of(flask_sessions(url, fill), SESSIONS),
+        FLASK_SESSION: cookies_of(flask_sessions(url, fill), SESSIONS),
     }
     cases = [
         (worker, site, use, count)
@@ -122,7 +126,7 @@ def measure(
         for site in SITES
     ]
     if 16 in connections:
-        sites = ("ours", "Flask-Session")
+        sites = ("ours", FLASK_SESSION)
         cases += [(worker, site, CONTEND, 16) for worker in workers for site in sites]
     found: dict[tuple[str, str, str, int], list[t.Any]] = {case: [] for case in cases}
     for _ in range(rounds):
@@ -137,7 +141,15 @@ def measure(
     return [
         Load(
             *case,
-            statistics.median(run["requests_per_second"] for run in runs),
+            statistics.median(_rates(runs)),
+            statistics.median(
+                ours / theirs
+                for ours, theirs in zip(
+                    _rates(runs),
+                    _rates(found[case[0], FLASK_SESSION, *case[2:]]),
+                    strict=True,
+                )
+            ),
             {
                 name: statistics.median(run["latencies"][name] for run in runs)
                 for name in ("p50", "p99", "p99.9")
@@ -147,6 +159,10 @@ def measure(
         )
         for case, runs in found.items()
     ]
+
+
+def _rates(runs: list[t.Any]) -> list[float]:
+    return [run["requests_per_second"] for run in runs]
 
 
 def _lost(port: int, cookie: str) -> int:
@@ -166,19 +182,10 @@ def text(title: str, loads: list[Load]) -> str:
         f"{'worker':9}{'use':7}{'conns':>6}  {'site':15}{'req/s':>8}{'ratio':>7}"
         f"{'p50 ms':>9}{'p99 ms':>9}{'p99.9':>9}{'errors':>8}{'lost':>6}",
     ]
-    reference = {
-        (load.worker, load.use, load.connections): load.requests_per_second
-        for load in loads
-        if load.site == "Flask-Session"
-    }
     for load in loads:
-        over = (
-            load.requests_per_second
-            / reference[load.worker, load.use, load.connections]
-        )
         times = "".join(f"{load.latencies[n]:9.2f}" for n in ("p50", "p99", "p99.9"))
         lines.append(
             f"{load.worker:9}{load.use:7}{load.connections:6}  {load.site:15}"
-            f"{load.requests_per_second:8.0f}{over:7.2f}{times}{load.errors:8}{load.lost:6}"
+            f"{load.requests_per_second:8.0f}{load.ratio:7.2f}{times}{load.errors:8}{load.lost:6}"
         )
     return "\n".join(lines)
