@@ -81,6 +81,8 @@ def growth(title: str, rows: Rows, file: pathlib.Path) -> None:
         values = [row[column] for row in rows]
         axis.plot(names, values, style, color=COLORS["ours"], label=use)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.yaxis.set_minor_formatter("")
     axis.set_ylabel("microseconds", fontsize=8)
     axis.legend(fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
