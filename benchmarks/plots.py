@@ -81,6 +81,7 @@ def growth(title: str, rows: Rows, file: pathlib.Path) -> None:
         values = [row[column] for row in rows]
         axis.plot(names, values, style, color=COLORS["ours"], label=use)
     axis.set_yscale("log")
+    axis.set_yticks([100, 200, 500, 1_000, 2_000, 5_000, 10_000])
     axis.yaxis.set_major_formatter("{x:,.0f}")
     axis.yaxis.set_minor_formatter("")
     axis.set_ylabel("microseconds", fontsize=8)
